@@ -1,0 +1,63 @@
+# make demo   set up .venv, run the main job on generated input, write pictures and a report under runs/demo/
+# make test   set up .venv with the dev extras, run all tests
+# make check  lint, format, types, and the pre-commit configuration
+# make bench  the benchmark of the exact solver, beside POT
+# make clean  remove .venv, runs/ and caches
+# Another interpreter: make PYTHON=/path/to/python3.12 demo
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# A name on PATH proves nothing (pyenv leaves shims that fail), so each candidate is run.
+ifndef PYTHON
+PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
+    if "$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+    then echo "$$p"; break; fi; done)
+endif
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+export PATH := $(BIN):$(PATH)
+
+# Numba does not see an edited helper in another file: a cache folder per state of the kernel sources never serves a stale caller.
+KERNELS := $(sort $(shell find kernels -name '*.py' -o -name '*.cu' -o -name '*.cuh'))
+export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/numba-$(shell cat /dev/null $(KERNELS) | cksum | tr ' ' '-')
+
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: help demo test check bench clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "no working Python >= 3.11 with venv was found; install one, or: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[plot,validate]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/demo.stamp
+
+demo: $(VENV)/demo.stamp
+	$(VENV)/bin/python -m otgen demo
+
+test: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m pytest
+
+# The hooks repeat the three commands above them; pyright, the slow one, is not run twice.
+check: $(VENV)/dev.stamp
+	ruff check
+	ruff format --check
+	pyright
+	@if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then SKIP=pyright pre-commit run --all-files; fi
+
+bench: $(VENV)/dev.stamp
+	$(VENV)/bin/python benchmarks/exact.py
+
+clean:
+	rm -rf $(VENV) runs dist build .pytest_cache .ruff_cache .hypothesis
+	find otgen kernels tests -name __pycache__ -type d -exec rm -rf {} +
