@@ -1,0 +1,153 @@
+"""The main job on generated input: `otgen demo`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+import otgen
+
+from . import doctor
+
+__all__ = ["heart", "run", "star", "told"]
+
+POINTS = 2_000
+SIZES = (250, 500, 1_000, 2_000, 4_000, 8_000)
+PEER_LIMIT = 2_000  # POT needs 40 bytes a pair and grows as n^2 to n^3: beyond this the demo would take minutes
+TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+Progress = Callable[[dict[str, Any]], None] | None
+
+
+def heart(n: int, rng: np.random.Generator) -> np.ndarray:
+    """n points uniform on (x^2 + y^2 - 1)^3 <= x^2 y^3, of shape (n, 2), by rejection from a square."""
+    points = np.empty((0, 2))
+    while len(points) < n:
+        more = rng.uniform(-1.4, 1.4, size=(2 * n, 2))
+        u, v = more.T
+        points = np.concatenate([points, more[(u * u + v * v - 1) ** 3 <= u * u * v**3]])
+    return points[:n]
+
+
+def star(n: int, rng: np.random.Generator, inner: float = 0.45) -> np.ndarray:
+    """n points uniform on a five-pointed star of radius 1.3, of shape (n, 2): ten triangles of equal area."""
+    corner = np.arange(11) * np.pi / 5 + np.pi / 2
+    vertices = (
+        1.3 * np.where(np.arange(11) % 2 == 0, 1.0, inner)[:, None] * np.stack([np.cos(corner), np.sin(corner)], 1)
+    )
+    triangle = rng.integers(0, 10, size=n)
+    s, t = rng.random((2, n))
+    s, t = np.where(s + t > 1, (1 - s, 1 - t), (s, t))  # the far half of the parallelogram, folded back
+    return s[:, None] * vertices[triangle] + t[:, None] * vertices[triangle + 1]
+
+
+def run(out: Path, *, progress: Progress = None, sizes: tuple[int, ...] = SIZES) -> dict[str, Any]:
+    """Solve, draw, time; write plan.png, interpolation.png, timings.png and report.json under `out`.
+
+    Raises ImportError where matplotlib is missing, OSError where `out` cannot be written.
+    """
+    plots = _plots()
+    out.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(7)
+    x, y = heart(POINTS, rng), star(POINTS, rng) + [4.0, 0.6]
+
+    start = time.perf_counter()
+    otgen.wasserstein(x[:50], y[:50])
+    first = time.perf_counter() - start
+
+    results = {p: _solve(x, y, p, progress) for p in (1, 2)}
+    plans = {f"W{p} = {r['value']:.6f},  gap {r['gap']:.0e}": (x, y, *r["plan"]) for p, r in results.items()}
+    plots.save_plans(out / "plan.png", plans)
+    rows, cols = results[2]["plan"]
+    moved = np.empty_like(x)
+    moved[rows] = y[cols]  # equal weights and n = m: a vertex of the polytope is a permutation
+    plots.save_interpolation(out / "interpolation.png", x, moved, TIMES)
+    timings = _timings(sizes, progress)
+    plots.save_timings(
+        out / "timings.png",
+        {name: [row["n"] for row in rows] for name, rows in timings.items()},
+        {name: [row["seconds"] for row in rows] for name, rows in timings.items()},
+    )
+
+    machine = doctor.examine()
+    report = {
+        "points": POINTS,
+        "first_solve_seconds": first,
+        "distances": {f"W{p}": {k: v for k, v in r.items() if k != "plan"} for p, r in results.items()},
+        "timings": timings,
+        "machine": {key: machine[key] for key in ("python", "versions", "threads", "cpu")},
+        "files": [str(out / name) for name in ("plan.png", "interpolation.png", "timings.png", "report.json")],
+    }
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def _plots() -> Any:
+    try:
+        from . import plots
+    except ImportError as error:
+        command = doctor.install_command("otgen[plot]")
+        raise ImportError(f"otgen demo draws with matplotlib, which is not installed. Install it: {command}") from error
+    return plots
+
+
+def _solve(x: np.ndarray, y: np.ndarray, p: int, progress: Progress) -> dict[str, Any]:
+    start = time.perf_counter()
+    result = otgen.solve_sample(x, y, cost=("euclidean", p), progress=progress)
+    seconds = time.perf_counter() - start
+    plan = result.plan.tocoo()
+    return {
+        "value": result.value ** (1 / p),
+        "lower_bound": max(result.lower_bound, 0.0) ** (1 / p),
+        "gap": float(result.gap),
+        "converged": bool(result.converged),
+        "plan_entries": int(plan.nnz),
+        "seconds": seconds,
+        "plan": (plan.row, plan.col),
+    }
+
+
+def _timings(sizes: tuple[int, ...], progress: Progress) -> dict[str, list[dict[str, Any]]]:
+    """Seconds for Gaussian clouds shifted by 1 in 2-D, and POT beside otgen where it is installed."""
+    try:
+        from ot import emd2
+    except ImportError:
+        emd2 = None
+    timings: dict[str, list[dict[str, Any]]] = {}
+    for n in sizes:
+        rng = np.random.default_rng(n)
+        x, y = rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + [1.0, 0.0]
+        for p in (1, 2):
+            solved = _solve(x, y, p, progress)
+            row = {"n": n, "seconds": solved["seconds"], "gap": solved["gap"], "converged": solved["converged"]}
+            timings.setdefault(f"otgen W{p}", []).append(row)
+            if emd2 is not None and n <= PEER_LIMIT:
+                start = time.perf_counter()
+                value = float(emd2([], [], cdist(x, y) ** p, numItermax=10**8)) ** (1 / p)
+                seconds = time.perf_counter() - start
+                difference = value - solved["value"]
+                timings.setdefault(f"POT W{p}", []).append({"n": n, "seconds": seconds, "difference": difference})
+    return timings
+
+
+def told(report: dict[str, Any]) -> str:
+    """The report in a few lines."""
+    lines = [f"two clouds of {report['points']:,} points, first solve {report['first_solve_seconds']:.1f} s", ""]
+    for name, r in report["distances"].items():
+        proof = "proven" if r["converged"] else "NOT proven"
+        lines.append(f"{name} = {r['value']:.12f}  lower bound {r['lower_bound']:.12f}  {proof}  {r['seconds']:.2f} s")
+    lines += ["", f"{'n':>8}" + "".join(f"{name:>12}" for name in report["timings"])]
+    by_size: dict[int, dict[str, float]] = {}
+    for name, rows in report["timings"].items():
+        for row in rows:
+            by_size.setdefault(row["n"], {})[name] = row["seconds"]
+    for n, found in by_size.items():
+        cells = (f"{found[name]:.3f} s" if name in found else "-" for name in report["timings"])
+        lines.append(f"{n:>8,}" + "".join(f"{cell:>12}" for cell in cells))
+    return "\n".join([*lines, "", *report["files"]])
