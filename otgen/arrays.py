@@ -1,0 +1,251 @@
+"""The one door: checks what the user passed, words the errors, and takes NumPy and torch arrays in and out by DLPack.
+
+Imports nothing of otgen. torch and cupy are read from sys.modules only: who passes a tensor has imported its library.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+MAX_INT32 = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where the user's arrays live and in which precision: results go back there."""
+
+    dtype: np.dtype
+    device: Any = None  # a torch.device; None for NumPy
+
+    def array(self, values: np.ndarray, dtype: np.dtype | None = None) -> Any:
+        """Return values as an array of the user's library, in the user's precision unless dtype is given."""
+        values = np.asarray(values, dtype=dtype or self.dtype, order="C")
+        return values if self.device is None else sys.modules["torch"].from_dlpack(values).to(self.device)
+
+    def number(self, value: float) -> Any:
+        """Return a Python float, or a 0-d tensor for torch users."""
+        return float(value) if self.device is None else self.array(np.asarray(value))
+
+
+def read_points(x: Any, y: Any, *, columns: bool = False) -> tuple[np.ndarray, np.ndarray, Home]:
+    """Return x (n, d) and y (m, d) as C-contiguous finite arrays of their promoted precision, and their home.
+
+    float32 with float64 is float64, as in NumPy; integers and booleans are float64; float16 and bfloat16 are float32.
+    With columns=True shape (n,) is taken for (n, 1), as on the line.
+    """
+    home = _common_home(x=x, y=y)
+    x, y = _host(x, "x"), _host(y, "y")
+    if not columns:
+        for name, array in (("x", x), ("y", y)):
+            if array.ndim == 1:
+                raise ValueError(
+                    f"{name} must have shape (n, d), one point a row; got shape {array.shape}. "
+                    f"Reshape points on the line to (n, 1), or call otgen.wasserstein_1d."
+                )
+    shapes, limit = ("(n,) or (n, k)", (1, 2)) if columns else ("(n, d)", (2,))
+    for name, array in (("x", x), ("y", y)):
+        if array.ndim not in limit:
+            raise ValueError(f"{name} must have shape {shapes}; got shape {array.shape}.")
+        if array.size == 0:
+            raise ValueError(f"{name} must hold at least one point and one coordinate; got shape {array.shape}.")
+    if x.shape[1:] != y.shape[1:]:
+        raise ValueError(
+            f"x and y must have points of one dimension d; got shapes {x.shape} and {y.shape}. Match their columns."
+        )
+    dtype = np.promote_types(x.dtype, y.dtype)
+    x, y = _plain(x, dtype), _plain(y, dtype)
+    _check_finite(x, "x")
+    _check_finite(y, "y")
+    return x, y, Home(dtype, home)
+
+
+def read_costs(C: Any) -> tuple[Any, Home]:
+    """Return a cost matrix (n, m) as a finite float64 array, or as CSR with its explicit entries, and its home."""
+    if scipy.sparse.issparse(C):
+        return _read_sparse(C)
+    device = _common_home(C=C)
+    C = _host(C, "C")
+    if C.ndim != 2 or C.size == 0:
+        raise ValueError(f"C must be a matrix of shape (n, m) with n, m >= 1; got shape {C.shape}.")
+    home = Home(C.dtype, device)
+    C = _plain(C, np.dtype(np.float64))
+    _check_finite(C, "C", "To forbid pairs pass a scipy.sparse matrix: entries it does not store are forbidden.")
+    return C, home
+
+
+def _read_sparse(C: Any) -> tuple[Any, Home]:
+    if C.dtype.kind not in "biuf" or C.dtype.itemsize > 8:
+        raise TypeError(_dtype_message("C", C.dtype))
+    if C.ndim != 2 or 0 in C.shape:
+        raise ValueError(f"C must be a matrix of shape (n, m) with n, m >= 1; got shape {C.shape}.")
+    home = Home(_working_dtype(C.dtype))
+    csr = scipy.sparse.csr_array(C, dtype=np.float64, copy=True)
+    csr.sum_duplicates()
+    if not np.isfinite(csr.data).all():
+        raise ValueError("C must be finite; a stored entry is NaN or infinite. Drop an entry to forbid its pair.")
+    return csr, home
+
+
+def read_weights(a: Any, b: Any, n: int, m: int, *like: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return float64 weights a (n,) and b (m,) of one mass; (None, None) if both are None.
+
+    One None beside given weights is uniform with mass 1. Masses that differ by no more than 8 sqrt(max(n, m)) eps
+    relative (eps of the coarser dtype given, at most float32's) count as equal and b is rescaled to the mass of a.
+    `like` are the arrays whose library and device the weights must share.
+    """
+    if a is None and b is None:
+        return None, None
+    _common_home(**{f"x{i}" if i else "x": value for i, value in enumerate(like)}, a=a, b=b)
+    a_read, eps_a = _read_weight(a, "a", n)
+    b_read, eps_b = _read_weight(b, "b", m)
+    mass, other = float(a_read.sum()), float(b_read.sum())
+    if abs(mass - other) > 8 * math.sqrt(max(n, m)) * max(eps_a, eps_b) * max(mass, other):
+        raise ValueError(
+            f"b must sum to the mass of a ({mass!r}); it sums to {other!r}. Normalise it, or pass unbalanced="
+        )
+    return a_read, b_read * (mass / other)
+
+
+def _read_weight(w: Any, name: str, n: int) -> tuple[np.ndarray, float]:
+    if w is None:
+        return np.full(n, 1.0 / n), float(np.finfo(np.float64).eps)
+    w = _host(w, name)
+    if w.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), one weight a point; got shape {w.shape}.")
+    eps = float(np.finfo(w.dtype).eps)
+    w = _plain(w, np.dtype(np.float64))
+    _check_finite(w, name)
+    if (w < 0).any():
+        i = int(np.argmin(w))
+        raise ValueError(f"{name} must not be negative; {name}[{i}] is {float(w[i])!r}. Weights are masses.")
+    with np.errstate(over="ignore"):
+        total = w.sum()
+    if not (np.finfo(np.float64).tiny <= total < np.inf):
+        raise ValueError(f"{name} must have a positive, finite sum; it sums to {float(total)!r}. Give some point mass.")
+    return w, eps
+
+
+def check_options(tol: Any, max_iter: Any, progress: Any, eps: Any = None, unbalanced: Any = None) -> tuple[float, Any]:
+    """Return tol (default 1e-9, relative to the problem's scale) and max_iter (None: until proven)."""
+    if eps is not None or unbalanced is not None:
+        name, value = ("eps", eps) if eps is not None else ("unbalanced", unbalanced)
+        raise NotImplementedError(
+            f"{name}={value!r} asks for the entropic solver, which is not in this version. Leave it None for exact OT."
+        )
+    if tol is None:
+        tol = 1e-9
+    elif not is_real(tol) or not 0 < tol < math.inf:
+        raise ValueError(f"tol must be a positive finite number, relative to the problem's scale; got {tol!r}.")
+    if max_iter is not None and (
+        isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 1
+    ):
+        raise ValueError(f"max_iter must be None (until proven) or an int >= 1; got {max_iter!r}.")
+    if progress is not None and not isinstance(progress, Callable):
+        raise TypeError(f"progress must be None or a function of one dict; got {type(progress).__name__}.")
+    return float(tol), None if max_iter is None else int(max_iter)
+
+
+def is_real(value: Any) -> bool:
+    """Return whether value is a Python or NumPy real number, not a bool."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def check_size(n: int, m: int, arcs: int = 0) -> None:
+    """Raise unless nodes and stored arcs can be numbered in int32, as the simplex numbers them."""
+    for what, count in (("points in x and y together", n + m), ("stored cost entries", arcs)):
+        if count > MAX_INT32:
+            raise ValueError(
+                f"the exact solver numbers {what} in int32: at most {MAX_INT32}; got {count}. Subsample first."
+            )
+
+
+def library_of(value: Any) -> str | None:
+    """Return "torch", "cupy" or "numpy"; None for lists, numbers and None, which fit beside any of them."""
+    torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return "torch"
+    if cupy is not None and isinstance(value, cupy.ndarray):
+        return "cupy"
+    return None if value is None or isinstance(value, (list, tuple, int, float)) else "numpy"
+
+
+def _common_home(**arrays: Any) -> Any:
+    """Return the torch device all arrays share, None for NumPy; raise where they mix or live on a GPU."""
+    found: dict[str, str] = {}
+    device = None
+    for name, value in arrays.items():
+        library = library_of(value)
+        if library is None:
+            continue
+        if library == "cupy":
+            raise NotImplementedError(
+                f"{name} is a CuPy array and otgen's CUDA kernels are not built yet. Pass cupy.asnumpy({name})."
+            )
+        if library == "torch":
+            device = value.device
+            if device.type != "cpu":
+                raise NotImplementedError(
+                    f"{name} is a tensor on '{device}' and otgen's CUDA kernels are not built yet. Pass {name}.cpu()."
+                )
+        found[name] = library
+    if len(set(found.values())) > 1:
+        kinds = ", ".join(f"{name} is {library}" for name, library in found.items())
+        raise TypeError(f"arrays must come from one library; {kinds}. Convert one side, e.g. torch.from_numpy(...).")
+    return device
+
+
+def _host(value: Any, name: str) -> np.ndarray:
+    """Return value as a NumPy array of a real dtype, float16 and bfloat16 widened, without further checks."""
+    if library_of(value) == "torch":
+        value = value.detach()
+        if value.layout != sys.modules["torch"].strided:
+            raise TypeError(f"{name} must be a dense tensor; got layout {value.layout}. Call {name}.to_dense().")
+        if value.dtype.is_complex:
+            raise TypeError(_dtype_message(name, value.dtype))
+        if value.dtype.is_floating_point and value.dtype.itemsize < 4:
+            value = value.float()  # NumPy has no bfloat16
+        return _real(np.from_dlpack(value.resolve_neg()), name)
+    if scipy.sparse.issparse(value):
+        raise TypeError(f"{name} must be a dense array; got {type(value).__name__}. Call {name}.toarray().")
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be a masked array: a mask has no meaning here. Drop the masked rows first.")
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} must be a rectangular array of numbers; NumPy says: {error}") from error
+    return _real(array, name)
+
+
+def _real(array: np.ndarray, name: str) -> np.ndarray:
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise TypeError(_dtype_message(name, array.dtype))
+    return array.astype(_working_dtype(array.dtype), copy=False)
+
+
+def _working_dtype(dtype: np.dtype) -> np.dtype:
+    """float16 is worked on, and returned, in float32; integers and booleans in float64."""
+    return np.dtype(np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64)
+
+
+def _dtype_message(name: str, dtype: Any) -> str:
+    return f"{name} must hold real numbers (float, integer or bool of at most 64 bits); got dtype {dtype}. Convert it."
+
+
+def _plain(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    # Kernels compile once for C-contiguous writable arrays; anything else would be another signature.
+    return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
+
+
+def _check_finite(array: np.ndarray, name: str, fix: str = "Drop or repair it first.") -> None:
+    finite = np.isfinite(array)
+    if not finite.all():
+        index = tuple(int(i) for i in np.argwhere(~finite)[0])
+        at = ", ".join(map(str, index))
+        raise ValueError(f"{name} must be finite; {name}[{at}] is {float(array[index])}. {fix}")

@@ -1,0 +1,59 @@
+"""Hang gradients that are already known on a torch tensor. Knows no solver, and imports torch only when called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .arrays import Home, library_of
+
+
+def wants_gradient(*inputs: Any) -> bool:
+    """Return whether any input is a torch tensor whose gradient is being recorded."""
+    if not any(library_of(value) == "torch" for value in inputs):
+        return False
+    import torch
+
+    return torch.is_grad_enabled() and any(isinstance(v, torch.Tensor) and v.requires_grad for v in inputs)
+
+
+def attach(values: np.ndarray | float, home: Home, pairs: Iterable[tuple[Any, np.ndarray]]) -> Any:
+    """Return values as a tensor at home whose gradient in each tensor of `pairs` is the array beside it.
+
+    values is a scalar or (k,). The array has the input's shape, its last axis matching values where values is (k,);
+    an array with one axis more, (..., k), is the Jacobian and is contracted over k. Differentiable once.
+    """
+    import torch
+
+    pairs = [(tensor, gradient) for tensor, gradient in pairs if library_of(tensor) == "torch"]
+    gradients = [torch.from_dlpack(np.ascontiguousarray(g, np.float64)).to(home.device) for _, g in pairs]
+    return _function().apply(home.array(np.asarray(values)), gradients, *(tensor for tensor, _ in pairs))
+
+
+@cache
+def _function() -> Any:
+    import torch
+
+    class Attach(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, values: Any, gradients: Any, *inputs: Any) -> Any:
+            # Not save_for_backward: these belong to no graph, and would hide a second backward behind an error.
+            ctx.gradients = [
+                (g if t.requires_grad else None, g.ndim > t.ndim, t.dtype) for g, t in zip(gradients, inputs)
+            ]
+            return values
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(ctx: Any, grad_output: Any) -> Any:
+            outer = grad_output.double()
+            found = [
+                None if g is None else ((g @ outer if jacobian else g * outer).to(dtype))
+                for g, jacobian, dtype in ctx.gradients
+            ]
+            return None, None, *found
+
+    return Attach

@@ -1,0 +1,1 @@
+"""Optimal transport: one problem, one file."""

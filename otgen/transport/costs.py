@@ -1,0 +1,126 @@
+"""Costs c(x, y) = metric(x, y)**p: their names, the domain they need, and their gradients."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arrays import is_real
+
+METRICS = ("euclidean", "cityblock", "chebyshev", "cosine")
+COSTS = ("sqeuclidean", *METRICS)
+
+
+class Cost(NamedTuple):
+    """The cost metric(x, y)**p; p >= 1."""
+
+    metric: str
+    p: float
+
+    def __str__(self) -> str:
+        if self == ("euclidean", 2.0):
+            return "sqeuclidean"
+        return self.metric if self.p == 1 else f"{self.metric}**{self.p:g}"
+
+
+def parse_cost(cost: Any) -> Cost:
+    """Return the Cost a user named: "sqeuclidean", a metric's name (p = 1), or a pair (metric, p)."""
+    if isinstance(cost, str):
+        return Cost("euclidean", 2.0) if cost == "sqeuclidean" else make_cost(cost, 1, "cost")
+    if isinstance(cost, (tuple, list)) and len(cost) == 2:
+        return make_cost(cost[0], cost[1], "cost")
+    raise ValueError(f"cost must be one of {', '.join(COSTS)}, or a pair (metric, p); got {cost!r}.")
+
+
+def make_cost(metric: Any, p: Any, name: str = "metric") -> Cost:
+    """Return Cost(metric, p); `name` is the parameter that errors speak of."""
+    if not isinstance(metric, str) or metric not in METRICS:
+        known = ", ".join(COSTS if name == "cost" else METRICS)
+        raise ValueError(f"{name} must be one of {known}; got {metric!r}. For powers write ('euclidean', 3).")
+    return Cost(metric, check_p(p))
+
+
+def check_p(p: Any) -> float:
+    """Return p as a float; raise unless it is a finite number >= 1."""
+    if not is_real(p) or not 1 <= p < math.inf:
+        raise ValueError(f"p must be a finite number >= 1; got {p!r}.")
+    return float(p)
+
+
+def check_domain(cost: Cost, x: np.ndarray, y: np.ndarray) -> None:
+    """Raise where cost is undefined or cannot be represented: cosine of a zero vector, a power beyond float64."""
+    if cost.metric == "cosine":
+        for name, points in (("x", x), ("y", y)):
+            zero = ~points.any(axis=1)
+            if zero.any():
+                raise ValueError(
+                    f"cosine needs non-zero vectors; row {int(np.argmax(zero))} of {name} is zero. Drop it."
+                )
+    largest = diameter(cost.metric, x, y)
+    if largest > 0 and cost.p * math.log2(largest) > 1000:
+        raise ValueError(
+            f"{cost} overflows float64: distances reach {largest:.3g}. Rescale x and y together, or lower p."
+        )
+
+
+def diameter(metric: str, x: np.ndarray, y: np.ndarray) -> float:
+    """Return an upper bound of metric(x_i, y_j) over all pairs, from the box around both clouds."""
+    if metric == "cosine":
+        return 2.0
+    low = np.minimum(x.min(axis=0), y.min(axis=0)).astype(np.float64)
+    high = np.maximum(x.max(axis=0), y.max(axis=0)).astype(np.float64)
+    with np.errstate(over="ignore"):
+        sides = high - low
+        longest = float(sides.max())
+        if metric == "chebyshev" or longest in (0.0, math.inf):
+            return longest
+        return float(sides.sum()) if metric == "cityblock" else longest * float(np.linalg.norm(sides / longest))
+
+
+def pair_costs(cost: Cost, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """c(x_s, y_s) of paired rows, x and y (s, d) float64; returns (s,)."""
+    return _distances(cost.metric, x, y) ** cost.p
+
+
+def pair_gradients(cost: Cost, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gradients of c(x_s, y_s) in x_s and in y_s for paired rows (s, d) float64; 0 where the points coincide.
+
+    chebyshev takes the lowest of tied coordinates; where a distance has a kink a subgradient is returned.
+    """
+    r = _distances(cost.metric, x, y)
+    outer = np.where(r > 0, cost.p * r ** (cost.p - 1), 0.0)[:, None]
+    if cost.metric == "cosine":
+        norm_x, norm_y = _norms(x), _norms(y)
+        unit_x, unit_y = x / norm_x, y / norm_y
+        cos = 1.0 - r[:, None]
+        return outer * (cos * unit_x - unit_y) / norm_x, outer * (cos * unit_y - unit_x) / norm_y
+    u = x - y
+    if cost.metric == "euclidean":
+        inner = u / np.where(r > 0, r, 1.0)[:, None]
+    elif cost.metric == "cityblock":
+        inner = np.sign(u)
+    else:
+        inner = np.zeros_like(u)
+        at = (np.arange(len(u)), np.argmax(np.abs(u), axis=1))
+        inner[at] = np.sign(u[at])
+    gradient = outer * inner
+    return gradient, -gradient
+
+
+def _distances(metric: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    if metric == "cosine":
+        # Half the squared chord: 1 - <u, v> would lose everything for nearly parallel vectors.
+        return 0.5 * np.square(x / _norms(x) - y / _norms(y)).sum(axis=1)
+    u = np.abs(x - y)
+    if metric == "cityblock":
+        return u.sum(axis=1)
+    return u.max(axis=1) if metric == "chebyshev" else _norms(u)[:, 0]
+
+
+def _norms(u: np.ndarray) -> np.ndarray:
+    """|u_s| of each row as a column, safe from over- and underflow."""
+    largest = np.abs(u).max(axis=1, keepdims=True)
+    safe = np.where(largest > 0, largest, 1.0)
+    return largest * np.sqrt(np.square(u / safe).sum(axis=1, keepdims=True))

@@ -1,0 +1,119 @@
+"""What a solver hands back: the transport and the proof that it is optimal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from otgen_kernels import c_transform
+
+from ..arrays import Home, read_points
+from .costs import Cost
+
+
+@dataclass(frozen=True)
+class Points:
+    """The clouds a Transport maps between: x (n, d) and y (m, d), which of them carry mass, and where results go."""
+
+    x: np.ndarray
+    y: np.ndarray
+    mass_x: np.ndarray
+    mass_y: np.ndarray
+    home: Home
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Transport:
+    """A transport plan between n sources and m targets with its optimality proof.
+
+    lower_bound <= OT <= upper_bound holds for any plan and potentials: upper_bound is the cost of the plan, lower_bound
+    = <a, f> + <b, g> with f_i + g_j <= c_ij for every pair. converged says that gap <= tol * scale.
+
+    value          transport cost <plan, c>: float, or a 0-d tensor differentiable in the tensors given
+    objective      what was minimised: value, plus the regulariser where there is one
+    dual_value     value of the dual problem at potentials
+    gap            objective - dual_value, float64, never negative but for rounding
+    potentials     f (n,) and g (m,), float64; the gradients of the cost in the weights, up to a constant
+    plan           scipy.sparse.csr_array (n, m), float64, at most n + m - 1 entries
+    marginal_error sum_i |plan's row sum - a_i| + sum_j |plan's column sum - b_j|
+    scale          max(value, 1e-3 c0), c0 the cost of shipping each cloud to the other's mean: what tol is relative to
+    n_iter         rounds of the solver;  message: why it stopped
+    """
+
+    value: Any
+    objective: Any
+    dual_value: float
+    gap: float
+    lower_bound: float
+    upper_bound: float
+    scale: float
+    tol: float
+    potentials: tuple[Any, Any]
+    plan: scipy.sparse.csr_array
+    marginal_error: float
+    n_iter: int
+    converged: bool
+    message: str
+    cost: Cost | None = None
+    _points: Points | None = field(default=None)
+
+    def map(self, x_new: Any = None) -> Any:
+        """Return where the plan sends each source: T(x_i) = sum_j plan_ij y_j / sum_j plan_ij, shape (n, d).
+
+        Points x_new (k, d), and sources without mass, go through the potentials instead:
+        T(x) = y_j with j = argmin_j c(x, y_j) - g_j over the targets that carry mass. Raises ValueError for a
+        Transport solved from a cost matrix, which knows no points.
+        """
+        if self._points is None or self.cost is None:
+            raise ValueError(
+                "map needs points, and this Transport was solved from a cost matrix. Use solve_sample(x, y)."
+            )
+        points = self._points
+        if x_new is not None:
+            queries, _, home = read_points(x_new, x_new)
+            if queries.shape[1] != points.x.shape[1]:
+                raise ValueError(
+                    f"x_new must have shape (k, {points.x.shape[1]}), as x; got {queries.shape}. Keep its columns."
+                )
+            return home.array(self._through_potentials(points, queries))
+        mapped = np.empty(points.x.shape)
+        mass = np.asarray(self.plan.sum(axis=1))
+        moved = mass > 0
+        mapped[moved] = (self.plan @ points.y.astype(np.float64, copy=False))[moved] / mass[moved, None]
+        if not moved.all():
+            mapped[~moved] = self._through_potentials(points, points.x[~moved])
+        return points.home.array(mapped)
+
+    def _through_potentials(self, points: Points, queries: np.ndarray) -> np.ndarray:
+        assert self.cost is not None
+        y = points.y[points.mass_y]
+        g = np.asarray(self.potentials[1])[points.mass_y]
+        dtype = np.promote_types(queries.dtype, y.dtype)
+        best = c_transform(queries.astype(dtype), y.astype(dtype), g, metric=self.cost.metric, p=self.cost.p)[1]
+        return y[best]
+
+    def __repr__(self) -> str:
+        n, m = (len(potential) for potential in self.potentials)
+        what = f"cost {self.cost}" if self.cost is not None else "a cost matrix"
+        if self.converged:
+            verdict = f"proven optimal: gap {self.gap:.1e} <= {self.tol:g} * scale {self.scale:.4g}"
+        else:
+            verdict = f"NOT proven optimal: gap {self.gap:.1e} > {self.tol:g} * scale {self.scale:.4g}. {self.message}"
+        return (
+            f"Transport of {n:,} to {m:,} points, {what}\n"
+            f"  value   {float(self.value):.12g}\n"
+            f"  proof   {self.lower_bound:.12g} <= OT <= {self.upper_bound:.12g}\n"
+            f"          {verdict}\n"
+            f"  plan    {self.plan.nnz:,} arcs, marginal error {self.marginal_error:.1e}, n_iter {self.n_iter}"
+        )
+
+
+class ConvergenceError(RuntimeError):
+    """The optimum was not proven; `result` is the best Transport found, with its honest gap."""
+
+    def __init__(self, message: str, result: Transport) -> None:
+        super().__init__(message)
+        self.result = result
