@@ -16,11 +16,14 @@ import numpy as np
 from numba import njit
 
 # An arc whose cost is not a number is never entered, so the simplex needs no NaN handling of its own.
+BLOCK = 1.0  # arcs priced before the best is entered, in square roots of the number of arcs
+SHORTEST_BLOCK = 20  # arcs; below it a pivot's other work dominates
+
 _options = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 @njit(**_options)
-def potentials(cost, parent, thread, arc, up, pi):
+def _potentials(cost, parent, thread, arc, up, pi):
     """Recompute every potential from the root down, so that tree arcs have reduced cost zero."""
     root = parent.size - 1
     pi[root] = 0.0
@@ -34,7 +37,7 @@ def potentials(cost, parent, thread, arc, up, pi):
 
 
 @njit(**_options)
-def greedy_basis(n, order, tail, head, excess, parent, thread, back, last, size, arc, up, flow):
+def _greedy_basis(n, order, tail, head, excess, parent, thread, back, last, size, arc, up, flow):
     """Build a strongly feasible tree by shipping all that fits along the arcs of `order`, the rest over the root.
 
     `excess` enters as (a, b) and is used up. Every arc that ships empties one of its ends, so the arcs form a forest
@@ -113,7 +116,7 @@ def greedy_basis(n, order, tail, head, excess, parent, thread, back, last, size,
 
 
 @njit(**_options)
-def pivot(tail, head, cost, n_arcs, parent, thread, back, last, size, arc, up, flow, pi, tol, block, start, max_pivots):
+def _pivot(tail, head, cost, n_arcs, parent, thread, back, last, size, arc, up, flow, pi, tol, block, start, max_pivots):
     """Pivot until no arc has reduced cost below -tol or `max_pivots` is spent; returns (pivots, next start, optimal).
 
     Pricing looks at blocks of `block` arcs in a fixed cyclic order and enters the most negative of the first block
@@ -123,7 +126,6 @@ def pivot(tail, head, cost, n_arcs, parent, thread, back, last, size, arc, up, f
     n_real = n_arcs - (n_nodes - 1)
     pivots = 0
     e = start
-    touched = 0
     while pivots < max_pivots:
         # --- pricing
         best = -tol
@@ -141,7 +143,7 @@ def pivot(tail, head, cost, n_arcs, parent, thread, back, last, size, arc, up, f
             if entering >= 0:
                 break
         if entering < 0:
-            return pivots, e, True, touched
+            return pivots, e, True
         pivots += 1
         first, second = tail[entering], head[entering]
         # --- the cycle: up from both ends to their common ancestor; the arc that runs dry first leaves
@@ -260,14 +262,116 @@ def pivot(tail, head, cost, n_arcs, parent, thread, back, last, size, arc, up, f
         shift = best if from_tail else -best
         if 2 * moved <= n_nodes:
             node = inner
-            touched += moved
             for _ in range(moved):
                 pi[node] += shift
                 node = thread[node]
         else:
             node = thread[end]
-            touched += n_nodes - moved
             for _ in range(n_nodes - moved):
                 pi[node] -= shift
                 node = thread[node]
-    return pivots, e, False, touched
+    return pivots, e, False
+
+
+@njit(**_options)
+def _tree_flows(n, net, back, parent, up, flow):
+    """Flow on every tree arc from the nodes' net supplies, leaves first; `net` is used up."""
+    root = parent.size - 1
+    v = back[root]
+    while v != root:
+        flow[v] = net[v] if up[v] else -net[v]
+        net[parent[v]] += net[v]
+        v = back[v]
+
+
+class NetworkSimplex:
+    """A transport problem between masses a (n,) and b (m,) on a growing list of arcs, and its current basis.
+
+    Whole masses (`quantise.whole_masses`) make every flow exact. Artificial arcs cost `price` each way; as long as
+    `artificial_flow()` is not zero the plan is not feasible: add arcs, or raise the price.
+    """
+
+    def __init__(self, a, b):
+        self.n, self.m = len(a), len(b)
+        self.n_nodes = self.n + self.m + 1
+        self.masses = np.concatenate([a, b])
+        root = self.n_nodes - 1
+        nodes = np.arange(root, dtype=np.int32)
+        is_source = nodes < self.n
+        self.n_arcs = root
+        self.tail = np.where(is_source, nodes, np.int32(root))
+        self.head = np.where(is_source, np.int32(root), nodes)
+        self.cost = np.zeros(root)
+        self.parent, self.thread, self.back, self.last, self.size, self.arc = (
+            np.empty(self.n_nodes, np.int32) for _ in range(6)
+        )
+        self.up = np.zeros(self.n_nodes, np.bool_)
+        self.flow = np.zeros(self.n_nodes)
+        self.pi = np.zeros(self.n_nodes)
+        self.next_arc = root
+
+    def add_arcs(self, rows, cols, cost):
+        """Append arcs (rows[e], cols[e]); the next pivots price them first."""
+        stop = self.n_arcs + len(rows)
+        if stop > len(self.tail):
+            self.tail, self.head, self.cost = (
+                np.concatenate([array[: self.n_arcs], np.empty(2 * stop - self.n_arcs - len(rows), array.dtype)])
+                for array in (self.tail, self.head, self.cost)
+            )
+        self.tail[self.n_arcs : stop] = rows
+        np.add(cols, self.n, out=self.head[self.n_arcs : stop], casting="unsafe")
+        self.cost[self.n_arcs : stop] = cost
+        self.next_arc = self.n_arcs
+        self.n_arcs = stop
+
+    def start(self, order, price):
+        """Begin with a basis that ships greedily along the arcs in `order` (positions in the order they were added)."""
+        self.cost[: self.n_nodes - 1] = price
+        _greedy_basis(
+            self.n, order + (self.n_nodes - 1), self.tail, self.head, self.masses.copy(),
+            self.parent, self.thread, self.back, self.last, self.size, self.arc, self.up, self.flow,
+        )  # fmt: skip
+        self.next_arc = self.n_nodes - 1
+        self.refresh()
+
+    def set_price(self, price):
+        """Change what a unit of mass pays for each artificial arc."""
+        self.cost[: self.n_nodes - 1] = price
+        self.refresh()
+
+    def refresh(self):
+        """Recompute the potentials from the tree, free of what many small shifts have added up to."""
+        _potentials(self.cost, self.parent, self.thread, self.arc, self.up, self.pi)
+
+    def pivot(self, tol, max_pivots):
+        """Pivot until every arc's reduced cost is at least -tol, or max_pivots; returns (pivots, optimal)."""
+        block = max(int(BLOCK * (self.n_arcs - self.n_nodes) ** 0.5), SHORTEST_BLOCK)
+        pivots, self.next_arc, optimal = _pivot(
+            self.tail, self.head, self.cost, self.n_arcs,
+            self.parent, self.thread, self.back, self.last, self.size, self.arc, self.up, self.flow, self.pi,
+            tol, block, self.next_arc, max_pivots,
+        )  # fmt: skip
+        return pivots, optimal
+
+    def duals(self):
+        """u (n,), v (m,) with cost = u + v on the tree's arcs and cost >= u + v - tol on all once optimal."""
+        return self.pi[: self.n].copy(), -self.pi[self.n : -1]
+
+    def leftovers(self):
+        """Mass that the artificial arcs still carry, of every source and every sink."""
+        artificial = self.arc[:-1] < self.n_nodes - 1
+        left = np.where(artificial, self.flow[:-1], 0.0)
+        return left[: self.n], left[self.n :]
+
+    def plan(self):
+        """The real arcs of the basis that carry flow: rows, columns, mass; a forest."""
+        used = np.flatnonzero((self.arc[:-1] >= self.n_nodes - 1) & (self.flow[:-1] > 0.0))
+        arcs = self.arc[used]
+        return self.tail[arcs].astype(np.int64), self.head[arcs].astype(np.int64) - self.n, self.flow[used]
+
+    def rescale(self, a, b):
+        """Replace the masses by nearly the same ones and recompute the flows on the tree; rounding below 0 becomes 0."""
+        self.masses = np.concatenate([a, b])
+        net = np.concatenate([a, -b, [0.0]])
+        _tree_flows(self.n, net, self.back, self.parent, self.up, self.flow)
+        np.maximum(self.flow, 0.0, out=self.flow)

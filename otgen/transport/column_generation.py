@@ -1,0 +1,270 @@
+"""Exact transport by column generation: a network simplex on few arcs, all other arcs priced through the pair engine.
+
+    min sum_ij pi_ij c_ij,  pi 1 = a,  pi^T 1 = b,  pi >= 0        max <a, f> + <b, g>,  f_i + g_j <= c_ij
+
+Each round solves the problem on the current arcs, then asks every row and column for its arcs of smallest reduced cost
+c_ij - f_i - g_j; those below zero join. The row answers make f the c-transform of g, hence feasible over all pairs, so
+every round ends with a proof: value - (<a, f> + <b, g>). Costs inside the simplex are reduced by the starting duals, so
+the numbers it compares are small and its artificial arcs need only a small price.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from otgen_kernels import host
+
+from .multiscale import ALL_ARCS, Level, matrix_levels, point_levels
+from .pricing import Costs, MatrixCosts, PointCosts
+
+Array = np.ndarray
+Progress = Callable[[dict[str, Any]], None]
+
+START_ARCS = 10  # candidates of every row and column that open a level (k)
+ROUND_ARCS = 5  # violated arcs of a row or column that may join in one round
+COARSE_ROUNDS = 3  # a coarse level only has to give good duals
+COARSE_GAP = 1e-4  # relative to its scale; finer is lost in the quantisation
+PIVOT_TOL = 2e-14  # relative to the mean cost: reduced costs below it are rounding
+PRICE_TOL = 2e-13  # relative to the mean cost; n arcs of it stay far below a gap of 1e-9
+MEAN_SHARE = 1e-3  # of the mean cost: the least scale a gap is measured against, for values near 0
+SLICE = 20_000  # pivots between two looks at Ctrl-C
+PATIENCE = 50  # pivots per node after which a round is taken to chase rounding, and its tolerance grows tenfold
+
+
+@dataclass(frozen=True)
+class Solution:
+    """An optimal plan as a list of arcs and duals feasible for every pair; `gap` = value - lower_bound is its proof."""
+
+    rows: Array
+    cols: Array
+    mass: Array
+    f: Array
+    g: Array
+    value: float
+    lower_bound: float
+    gap: float
+    scale: float
+    n_iter: int
+    converged: bool
+    message: str
+
+
+def solve_points(
+    x: Array,
+    y: Array,
+    a: Array,
+    b: Array,
+    *,
+    metric: str,
+    p: float,
+    tol: float,
+    max_iter: int | None,
+    progress: Progress | None = None,
+) -> Solution:
+    """Solve between points x (n, d), y (m, d) with positive weights a, b of equal mass for the cost metric**p."""
+    unit = 1.0
+    if metric == "cosine":
+        # 1 - cos is half the squared chord between unit vectors
+        x, y = (points / np.linalg.norm(points, axis=1, keepdims=True) for points in (x, y))
+        metric, p, unit = "euclidean", 2 * p, 0.5**p
+    exponent = _exponent(x, y)
+    x_order, y_order = (host.kd_order(np.ldexp(points, -exponent)) for points in (x, y))
+    costs = PointCosts(np.ldexp(x[x_order], -exponent), np.ldexp(y[y_order], -exponent), metric, p)
+    mass = float(a.sum())
+    levels = point_levels(costs, *host.whole_masses(a[x_order], b[y_order]))
+    solution = _descend(levels, a[x_order] / mass, b[y_order] / mass, tol, max_iter, progress)
+    return _restored(solution, x_order, y_order, unit * 2.0 ** (exponent * p), mass)
+
+
+def _exponent(x: Array, y: Array) -> int:
+    """The power of two that brings the box around both clouds to a longest side in [1/2, 1)."""
+    low, high = np.minimum(x.min(axis=0), y.min(axis=0)), np.maximum(x.max(axis=0), y.max(axis=0))
+    return int(np.frexp((high / 4 - low / 4).max())[1]) + 2  # quarters, so that the difference cannot overflow
+
+
+def solve_dense(
+    C: Array, a: Array, b: Array, *, tol: float, max_iter: int | None, progress: Progress | None = None
+) -> Solution:
+    """Solve for a float64 cost matrix C (n, m) and positive weights a, b of equal mass."""
+    mass = float(a.sum())
+    levels = matrix_levels(MatrixCosts(C), *host.whole_masses(a, b))
+    solution = _descend(levels, a / mass, b / mass, tol, max_iter, progress)
+    return _restored(solution, None, None, 1.0, mass)
+
+
+def _restored(solution: Solution, x_order: Array | None, y_order: Array | None, unit: float, mass: float) -> Solution:
+    """Bring a solution of the ordered, scaled problem of mass 1 back to the caller's order, cost unit and mass."""
+    rows, cols, f, g = solution.rows, solution.cols, solution.f * unit, solution.g * unit
+    if x_order is not None and y_order is not None:
+        rows, cols = x_order[rows], y_order[cols]
+        f, g = np.empty_like(f), np.empty_like(g)
+        f[x_order], g[y_order] = solution.f * unit, solution.g * unit
+    return replace(
+        solution,
+        rows=rows,
+        cols=cols,
+        mass=solution.mass * mass,
+        f=f,
+        g=g,
+        value=solution.value * unit * mass,
+        lower_bound=solution.lower_bound * unit * mass,
+        gap=solution.gap * unit * mass,
+        scale=solution.scale * unit * mass,
+    )
+
+
+class _Restricted:
+    """The problem of one level on the arcs found so far, and the best feasible duals of the whole level."""
+
+    def __init__(self, level: Level, above: _Restricted | None) -> None:
+        costs = level.costs
+        n, m = costs.shape
+        self.level, self.costs = level, costs
+        self.units = level.a.sum()
+        self.mean = costs.mean_cost(level.a / self.units, level.b / self.units)
+        g = np.zeros(m) if above is None else costs.implied(above.costs, above.f)
+        values, by_row = costs.rows_smallest(g, min(START_ARCS, m))
+        self.f0 = values[:, 0].copy()
+        values, by_col = costs.columns_smallest(self.f0, min(START_ARCS, n))
+        self.g0 = values[:, 0].copy()
+        self.f, self.g, self.lower = self.f0, self.g0, self._dual_value(self.f0, self.g0)
+        self.simplex = host.NetworkSimplex(level.a, level.b)
+        if n * m <= ALL_ARCS:
+            rows, cols = np.divmod(np.arange(n * m, dtype=np.int32), np.int32(m))
+        else:
+            rows, cols = host.merge_arcs(n, m, by_row, by_col, *self._refined(above))
+        reduced = self._add(rows, cols)
+        # both ends of an unshipped unit pay the price, so the dearest candidate is still cheaper than not shipping
+        self.price = 2.0 * float(reduced.max()) or self.mean or 1.0
+        self.simplex.start(np.argsort(reduced, kind="stable"), self.price)
+
+    def _refined(self, above: _Restricted | None) -> tuple[Array, Array]:
+        """Arcs between the children of the arcs that carry mass one level above: they make a feasible plan certain."""
+        if above is None or above.level.row_starts is None:
+            return np.empty(0, np.int32), np.empty(0, np.int32)
+        rows, cols, _ = above.simplex.plan()
+        return host.refine_arcs(rows, cols, above.level.row_starts, above.level.col_starts)
+
+    def _add(self, rows: Array, cols: Array) -> Array:
+        reduced = self.costs.at(rows, cols) - self.f0[rows] - self.g0[cols]
+        self.simplex.add_arcs(rows, cols, reduced)
+        return reduced
+
+    def _dual_value(self, f: Array, g: Array) -> float:
+        return float(self.level.a @ f + self.level.b @ g) / self.units
+
+    def pivot(self) -> int:
+        """Solve the problem on the current arcs; returns the number of pivots."""
+        tol, total = PIVOT_TOL * self.mean, 0
+        while True:
+            pivots, optimal = self.simplex.pivot(tol, SLICE)
+            total += pivots
+            if optimal:
+                self.simplex.refresh()
+                return total
+            if total > PATIENCE * self.simplex.n_nodes:
+                tol, total = 10 * tol, 0
+
+    def feasible(self) -> bool:
+        """Whether all mass is shipped along real arcs."""
+        return not self.simplex.leftovers()[0].any()
+
+    def value(self) -> float:
+        """The cost of the current plan, per unit of mass; meaningless unless `feasible`."""
+        rows, cols, mass = self.simplex.plan()
+        return float(self.costs.at(rows, cols) @ mass) / self.units
+
+    def price_rows(self) -> Array:
+        """Make f the c-transform of the current g, keep the pair if it proves more, and return the violated arcs by row."""
+        u, v = self.simplex.duals()
+        self.f_now, self.g_now = self.f0 + u, self.g0 + v
+        values, cols = self.costs.rows_smallest(self.g_now, min(ROUND_ARCS, self.costs.shape[1]))
+        f = values[:, 0].copy()
+        lower = self._dual_value(f, self.g_now)
+        if lower > self.lower:
+            self.f, self.g, self.lower = f, self.g_now, lower
+        cols[self.f_now[:, None] - values <= PRICE_TOL * self.mean] = -1
+        return cols
+
+    def add_violated(self, by_row: Array) -> int:
+        """Add the violated arcs of every row (as priced) and column; returns how many."""
+        values, by_col = self.costs.columns_smallest(self.f_now, min(ROUND_ARCS, self.costs.shape[0]))
+        by_col[self.g_now[:, None] - values <= PRICE_TOL * self.mean] = -1
+        none = np.empty(0, np.int32)
+        rows, cols = host.merge_arcs(*self.costs.shape, by_row, by_col, none, none)
+        self._add(rows, cols)
+        return len(rows)
+
+    def raise_price(self) -> None:
+        """Make unshipped mass dearer: no arc is violated, yet some mass is not shipped."""
+        self.price *= 8.0
+        self.simplex.set_price(self.price)
+
+
+def _descend(
+    levels: list[Level], a: Array, b: Array, tol: float, max_iter: int | None, progress: Progress | None
+) -> Solution:
+    """Solve from the coarsest level to the finest, whose masses of sum 1 are a and b; Ctrl-C ends with what there is."""
+    began = time.perf_counter()
+    state, depth, rounds, message = None, len(levels), 0, ""
+    try:
+        for depth in range(len(levels) - 1, -1, -1):
+            state = _Restricted(levels[depth], state)
+            for rounds in itertools.count(1):
+                pivots = state.pivot()
+                violated = state.price_rows()
+                gap, scale = np.inf, MEAN_SHARE * state.mean
+                if state.feasible():
+                    value = state.value()
+                    gap, scale = value - state.lower, max(abs(value), scale)
+                if progress is not None:
+                    progress(
+                        {
+                            "level": len(levels) - depth,
+                            "levels": len(levels),
+                            "round": rounds,
+                            "arcs": state.simplex.n_arcs - state.simplex.n_nodes + 1,
+                            "gap": gap if gap < np.inf else None,
+                            "scale": scale,
+                            "seconds": time.perf_counter() - began,
+                        }
+                    )
+                if gap <= (tol if depth == 0 else COARSE_GAP) * scale:
+                    break
+                if rounds == (max_iter if depth == 0 else COARSE_ROUNDS):
+                    message = f"stopped after max_iter={rounds} rounds" if depth == 0 else ""
+                    break
+                added = state.add_violated(violated)
+                if added == 0 and gap < np.inf or pivots == 0 and rounds > 1:
+                    message = "no arc is violated beyond rounding, yet the gap is above tol" if depth == 0 else ""
+                    break
+                if added == 0:
+                    state.raise_price()
+    except KeyboardInterrupt:
+        message = "interrupted"
+        if state is None or state.level is not levels[0]:
+            state, rounds = _Restricted(levels[0], state), 0
+    return _proven(state, a, b, tol, rounds, message)
+
+
+def _proven(state: _Restricted, a: Array, b: Array, tol: float, rounds: int, message: str) -> Solution:
+    """The state's plan for the true masses a, b, completed if mass is left, and the gap to its best duals."""
+    complete = state.feasible()
+    state.simplex.rescale(a, b)
+    rows, cols, mass = state.simplex.plan()
+    if not complete:
+        more = host.ship_leftovers(*state.simplex.leftovers())
+        rows, cols, mass = (np.concatenate(pair) for pair in zip((rows, cols, mass), more, strict=True))
+    value = float(state.costs.at(rows, cols) @ mass)
+    lower = float(a @ state.f + b @ state.g)
+    gap, scale = max(value - lower, 0.0), max(abs(value), MEAN_SHARE * state.mean)
+    converged = gap <= tol * scale
+    return Solution(
+        rows, cols, mass, state.f, state.g, value, lower, gap, scale, rounds, converged,
+        "proven optimal" if converged else message,
+    )  # fmt: skip

@@ -1,0 +1,101 @@
+"""Where the costs of a transport problem come from: two clouds or a matrix, behind the questions pricing asks.
+
+Each answers: the k arcs of smallest reduced cost from every row or column, the cost of listed arcs, and the duals that
+a coarser problem's row potentials imply for this problem's columns. Nothing here holds an n x m array of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import otgen_kernels as kernels
+from otgen_kernels import host
+
+Array = np.ndarray
+
+
+class Costs(Protocol):
+    """c_ij of an n x m transport problem."""
+
+    shape: tuple[int, int]
+
+    def rows_smallest(self, g: Array, k: int) -> tuple[Array, Array]:
+        """The k smallest c_ij - g_j of every row i, ascending: values and columns (n, k)."""
+        ...
+
+    def columns_smallest(self, f: Array, k: int) -> tuple[Array, Array]:
+        """The k smallest c_ij - f_i of every column j, ascending: values and rows (m, k)."""
+        ...
+
+    def at(self, rows: Array, cols: Array) -> Array:
+        """c_ij of the listed arcs."""
+        ...
+
+    def implied(self, coarse: Costs, f: Array) -> Array:
+        """g_j = min_I c(X_I, y_j) - f_I over the rows of a coarser problem with row potentials f."""
+        ...
+
+    def mean_cost(self, a: Array, b: Array) -> float:
+        """A cost that the problem's values are measured against, per unit of mass."""
+        ...
+
+
+class PointCosts:
+    """c_ij = metric(x_i, y_j)**p for points x (n, d), y (m, d)."""
+
+    def __init__(self, x: Array, y: Array, metric: str, p: float) -> None:
+        self.x, self.y, self.metric, self.p = x, y, metric, p
+        self.shape = (len(x), len(y))
+
+    def rows_smallest(self, g: Array, k: int) -> tuple[Array, Array]:
+        return kernels.smallest_k(self.x, self.y, g, k, metric=self.metric, p=self.p)
+
+    def columns_smallest(self, f: Array, k: int) -> tuple[Array, Array]:
+        return kernels.smallest_k(self.y, self.x, f, k, metric=self.metric, p=self.p)
+
+    def at(self, rows: Array, cols: Array) -> Array:
+        return host.arc_costs(self.x, self.y, rows, cols, metric=self.metric, p=self.p)
+
+    def implied(self, coarse: PointCosts, f: Array) -> Array:
+        return kernels.c_transform(self.y, coarse.x, f, metric=self.metric, p=self.p)[0]
+
+    def mean_cost(self, a: Array, b: Array) -> float:
+        """sum_i a_i c(x_i, mean y) + sum_j b_j c(mean x, y_j), for a and b of mass 1."""
+        mean_x, mean_y = (a @ self.x)[None], (b @ self.y)[None]
+        zero, rows, cols = np.zeros(1, np.int32), *(np.arange(size, dtype=np.int32) for size in self.shape)
+        to_y = host.arc_costs(self.x, mean_y, rows, np.broadcast_to(zero, rows.shape), metric=self.metric, p=self.p)
+        to_x = host.arc_costs(mean_x, self.y, np.broadcast_to(zero, cols.shape), cols, metric=self.metric, p=self.p)
+        return float(a @ to_y + b @ to_x)
+
+
+class MatrixCosts:
+    """c_ij given as a float64 matrix C (n, m)."""
+
+    def __init__(self, matrix: Array) -> None:
+        self.matrix = matrix
+        self.shape = matrix.shape
+
+    def rows_smallest(self, g: Array, k: int) -> tuple[Array, Array]:
+        return host.matrix_smallest_k(self.matrix, g, k)
+
+    def columns_smallest(self, f: Array, k: int) -> tuple[Array, Array]:
+        return host.matrix_smallest_k_columns(self.matrix, f, k)
+
+    def at(self, rows: Array, cols: Array) -> Array:
+        return self.matrix[rows, cols]
+
+    def implied(self, coarse: MatrixSample, f: Array) -> Array:
+        return host.matrix_smallest_k_columns(self.matrix[coarse.rows], f, 1)[0][:, 0]
+
+    def mean_cost(self, a: Array, b: Array) -> float:
+        """sum_ij a_i b_j |c_ij|, for a and b of mass 1."""
+        return float(sum(a[i] * (np.abs(self.matrix[i]) @ b) for i in range(len(a))))
+
+
+class MatrixSample(MatrixCosts):
+    """The costs between some rows and some columns of a matrix."""
+
+    def __init__(self, parent: MatrixCosts, rows: Array, cols: Array) -> None:
+        super().__init__(parent.matrix[np.ix_(rows, cols)])
+        self.rows, self.cols = rows, cols
