@@ -41,7 +41,7 @@ def _one_line_errors(debug: bool) -> Iterator[None]:
     """What the user got wrong is one line and an exit code; anything else is a bug and keeps its traceback."""
     try:
         yield
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         if debug:
             raise
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
@@ -74,9 +74,9 @@ def progress_line(info: dict[str, Any]) -> str:
 
 def _version(value: bool) -> None:
     if value:
-        from importlib.metadata import version
+        import otgen
 
-        typer.echo(f"otgen {version('otgen')}")
+        typer.echo(f"otgen {otgen.__version__}")
         raise typer.Exit
 
 
@@ -145,6 +145,7 @@ def _report(result: Any, shape_x: tuple, shape_y: tuple, metric: str, p: float, 
         "cost": cost,
         "cost_lower_bound": cost_lower,
         "cost_gap": float(result.gap),
+        "scale": float(result.scale),
         "converged": bool(result.converged),
         "n_iter": int(result.n_iter),
         "message": result.message,

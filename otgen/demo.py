@@ -50,7 +50,7 @@ def star(n: int, rng: np.random.Generator, inner: float = 0.45) -> np.ndarray:
 def run(out: Path, *, progress: Progress = None, sizes: tuple[int, ...] = SIZES) -> dict[str, Any]:
     """Solve, draw, time; write plan.png, interpolation.png, timings.png and report.json under `out`.
 
-    Raises ImportError where matplotlib is missing, OSError where `out` cannot be written.
+    Raises ModuleNotFoundError where matplotlib is missing, OSError where `out` cannot be written.
     """
     plots = _plots()
     out.mkdir(parents=True, exist_ok=True)
@@ -91,9 +91,10 @@ def run(out: Path, *, progress: Progress = None, sizes: tuple[int, ...] = SIZES)
 def _plots() -> Any:
     try:
         from . import plots
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         command = doctor.install_command("otgen[plot]")
-        raise ImportError(f"otgen demo draws with matplotlib, which is not installed. Install it: {command}") from error
+        message = f"otgen demo draws with matplotlib, which is not installed. Install it: {command}"
+        raise ModuleNotFoundError(message) from error
     return plots
 
 
@@ -118,7 +119,7 @@ def _timings(sizes: tuple[int, ...], progress: Progress) -> dict[str, list[dict[
     """Seconds for Gaussian clouds shifted by 1 in 2-D, and POT beside otgen where it is installed."""
     try:
         from ot import emd2
-    except ImportError:
+    except ModuleNotFoundError:
         emd2 = None
     timings: dict[str, list[dict[str, Any]]] = {}
     for n in sizes:

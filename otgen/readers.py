@@ -17,7 +17,7 @@ def read_points(source: str) -> np.ndarray:
     """Points of shape (n, d) from a file; a one-dimensional array is n points on the line.
 
     `source` is a path; `file.npz:key` names one array of an archive. Raises ValueError for an unknown ending, an
-    unreadable content or a wrong shape, OSError for a missing file, ImportError where pyarrow is needed and absent.
+    unreadable content or a wrong shape, OSError for a missing file, ModuleNotFoundError where pyarrow is wanting.
     """
     array = _read(source)
     if array.ndim == 1:
@@ -110,9 +110,10 @@ def _is_number(cell: str) -> bool:
 def _table(path: Path) -> np.ndarray:
     try:
         from pyarrow import feather, parquet
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         command = f"{Path(sys.executable).name} -m pip install pyarrow"
-        raise ImportError(f"reading {path} needs pyarrow, which is not installed. Install it: {command}") from error
+        message = f"reading {path} needs pyarrow, which is not installed. Install it: {command}"
+        raise ModuleNotFoundError(message) from error
     try:
         table = parquet.read_table(path) if path.suffix.lower() == ".parquet" else feather.read_table(path)
     except (ValueError, OSError) as error:  # pyarrow.ArrowInvalid is a ValueError

@@ -24,6 +24,7 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen_kernels.cpu*": ("otgen_kernels.constants",),
     "otgen_kernels.cuda*": ("otgen_kernels.constants",),
     "otgen_kernels.dispatch": ("otgen_kernels.constants", "otgen_kernels.cpu*", "otgen_kernels.cuda*"),
+    "otgen_kernels.host": ("otgen_kernels.constants", "otgen_kernels.cpu*"),
     "otgen_kernels": ("otgen_kernels.*",),
     "otgen.arrays": (),
     "otgen.autograd": ("otgen.arrays",),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import otgen
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -40,11 +42,11 @@ def test_both_packages_whole_and_nothing_beside_them(wheel: zipfile.ZipFile) -> 
     }
     assert {"otgen/py.typed", "otgen_kernels/py.typed", "otgen/__init__.py", "otgen_kernels/__init__.py"} <= wanted
     assert wanted <= names
-    assert {name.split("/")[0] for name in names - wanted} == {f"otgen-{project()['version']}.dist-info"}
+    assert {name.split("/")[0] for name in names - wanted} == {f"otgen-{otgen.__version__}.dist-info"}
 
 
 def test_the_console_script_and_the_extras(wheel: zipfile.ZipFile) -> None:
-    info = f"otgen-{project()['version']}.dist-info"
+    info = f"otgen-{otgen.__version__}.dist-info"
     assert "otgen = otgen.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
     metadata = wheel.read(f"{info}/METADATA").decode()
     for extra in ("torch", "models", "plot", "validate", "cuda12", "cuda13", "dev", "all"):
