@@ -1,0 +1,52 @@
+"""`otgen demo` writes pictures that show something and a report that holds its certificate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from otgen import demo
+
+pytest.importorskip("matplotlib")
+
+
+def test_the_demo_writes_three_pictures_and_a_proven_report(tmp_path: Path, monkeypatch) -> None:
+    from matplotlib.image import imread
+
+    monkeypatch.setattr(demo, "POINTS", 120)
+    report = demo.run(tmp_path / "new" / "demo", sizes=(20, 40))
+    assert json.loads((tmp_path / "new" / "demo" / "report.json").read_text()) == report
+    for name in ("W1", "W2"):
+        found = report["distances"][name]
+        assert found["converged"] and found["lower_bound"] <= found["value"] * (1 + 1e-12)
+        assert found["value"] - found["lower_bound"] <= 1e-8 * found["value"]
+    assert report["distances"]["W1"]["value"] <= report["distances"]["W2"]["value"]
+    for name in ("plan.png", "interpolation.png", "timings.png"):
+        pixels = imread(tmp_path / "new" / "demo" / name)
+        assert min(pixels.shape[:2]) > 300 and np.ptp(pixels[..., :3]) > 0.5
+    assert [row["n"] for row in report["timings"]["otgen W1"]] == [20, 40]
+    text = demo.told(report)
+    assert "W1 = " in text and "proven" in text and all(path in text for path in report["files"])
+
+
+def test_pot_beside_it_says_the_same(tmp_path: Path, monkeypatch) -> None:
+    pytest.importorskip("ot")
+    timings = demo._timings((30,), None)
+    assert abs(timings["POT W1"][0]["difference"]) <= 1e-9 and abs(timings["POT W2"][0]["difference"]) <= 1e-9
+    monkeypatch.setattr(demo, "PEER_LIMIT", 20)
+    assert set(demo._timings((30,), None)) == {"otgen W1", "otgen W2"}
+
+
+def test_the_shapes_are_the_shapes() -> None:
+    rng = np.random.default_rng(0)
+    u, v = demo.heart(500, rng).T
+    assert ((u * u + v * v - 1) ** 3 <= u * u * v**3).all()
+    star = demo.star(20_000, rng)
+    radius = np.linalg.norm(star, axis=1)
+    assert star.shape == (20_000, 2) and 2.3 < radius.max() <= 2.4
+    # Five arms: a turn by a fifth maps the cloud's law to itself.
+    arm = np.floor((np.arctan2(star[:, 1], star[:, 0]) - np.pi / 2 + np.pi / 5) / (2 * np.pi / 5)).astype(int) % 5
+    assert np.abs(np.bincount(arm, minlength=5) / len(star) - 0.2).max() < 0.02
