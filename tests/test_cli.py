@@ -152,7 +152,8 @@ def test_missing_extras_name_their_command(monkeypatch, tmp_path: Path) -> None:
     assert result.exit_code == 1 and doctor.install_command("otgen[validate]") in result.stderr
     monkeypatch.delattr(otgen, "plots", raising=False)
     monkeypatch.delitem(sys.modules, "otgen.plots", raising=False)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for name in {"matplotlib", *(name for name in sys.modules if name.startswith("matplotlib."))}:
+        monkeypatch.setitem(sys.modules, name, None)
     result = runner.invoke(cli.app, ["demo", "--out", str(tmp_path / "demo")])
     assert result.exit_code == 1 and doctor.install_command("otgen[plot]") in result.stderr
     assert not (tmp_path / "demo").exists()
