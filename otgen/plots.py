@@ -73,8 +73,8 @@ def save_timings(path: Path, sizes: Mapping[str, Sequence[int]], seconds: Mappin
         axes.plot(n, seconds[name], style, marker=marker, markersize=4.5, color=colour, linewidth=1.6)
         end = (n[-1], seconds[name][-1])
         # The two curves of the peer end almost together: one label above, one below.
-        above = {"va": "bottom" if name.endswith("W1") else "top"} if peer else {"va": "center"}
-        axes.annotate(name, end, xytext=(8, 0), textcoords="offset points", fontsize=9, color=colour, **above)
+        place = ("bottom" if name.endswith("W1") else "top") if peer else "center"
+        axes.annotate(name, end, xytext=(8, 0), textcoords="offset points", fontsize=9, color=colour, va=place)
     axes.set(xscale="log", yscale="log", xlabel="n = m points", ylabel="seconds")
     every = sorted({n for values in sizes.values() for n in values})
     axes.set_xticks(every)
