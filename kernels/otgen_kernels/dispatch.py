@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-TWINNED = ("c_transform", "smallest_k")
-"""Operations that have, or will have, a CPU and a CUDA twin of one signature."""
+if TYPE_CHECKING:
+    from .cpu import pairs
+
+TWINNED = ("PairIndex", "c_transform", "smallest_k")
+"""Operations with a CPU and a CUDA twin of one signature."""
 
 HOST_ONLY = ()
 """Kernels that only ever run on the host."""
 
 
-def _on_host(*arrays: np.ndarray | None) -> None:
+def PairIndex(x: np.ndarray, y: np.ndarray, *, metric: str, p: float) -> pairs.PairIndex:
+    """Prepare x (n, d) and y (m, d) for many c_transform(h) and smallest_k(h, k), and their transposes ending in _t."""
+    _on_host(x, y)
+    # Imported here: Numba takes a third of a second that `import otgen` should not pay.
+    from .cpu import pairs
+
+    return pairs.PairIndex(x, y, metric=metric, p=p)
+
+
+def c_transform(
+    x: np.ndarray, y: np.ndarray, h: np.ndarray | None, *, metric: str, p: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return v_i = min_j c(x_i, y_j) - h_j (n,) and the lowest j attaining it (n,).
+
+    x (n, d) and y (m, d) are C-contiguous and of one dtype, float32 or float64; h (m,) is float64, None for zeros.
+    """
+    _on_host(h)
+    return PairIndex(x, y, metric=metric, p=p).c_transform(h)
+
+
+def smallest_k(
+    x: np.ndarray, y: np.ndarray, h: np.ndarray | None, k: int, *, metric: str, p: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the k smallest c(x_i, y_j) - h_j (n, k) of every i, ascending, ties by j, and their j (n, k); k <= m."""
+    _on_host(h)
+    return PairIndex(x, y, metric=metric, p=p).smallest_k(h, k)
+
+
+def _on_host(*arrays: object) -> None:
     for array in arrays:
         if array is not None and not isinstance(array, np.ndarray):
-            kind = f"{type(array).__module__}.{type(array).__name__}"
             raise NotImplementedError(
-                f"otgen_kernels has no CUDA kernels yet; got {kind}. "
-                "Move the data to the host yourself (cupy.asnumpy) and pass numpy arrays."
+                f"otgen's CUDA kernels are not built yet; got a {type(array).__module__}.{type(array).__name__}. "
+                "Move the data to the host explicitly (cupy.asnumpy) and pass numpy arrays."
             )
-
-
-def c_transform(x: np.ndarray, y: np.ndarray, h: np.ndarray | None, *, metric: str, p: float):
-    """Return v_i = min_j metric(x_i, y_j)**p - h_j and the lowest j attaining it."""
-    from .cpu import pairs
-
-    _on_host(x, y, h)
-    return pairs.c_transform(x, y, h, metric=metric, p=p)
-
-
-def smallest_k(x: np.ndarray, y: np.ndarray, h: np.ndarray | None, k: int, *, metric: str, p: float):
-    """Return the k smallest metric(x_i, y_j)**p - h_j of every row i, ascending, and their j."""
-    from .cpu import pairs
-
-    _on_host(x, y, h)
-    return pairs.smallest_k(x, y, h, k, metric=metric, p=p)

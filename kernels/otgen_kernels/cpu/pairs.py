@@ -1,60 +1,61 @@
-"""Pair reductions on the host."""
+"""Pair reductions on the host: which path they take, and a PairIndex that keeps what h does not change."""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-FORMS = {"euclidean": 0, "cityblock": 1, "chebyshev": 2, "cosine": 3}
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _rows(x, y, h, form, p, k, values, indices):
-    n, d = x.shape
-    for i in range(n):
-        size = 0
-        for j in range(y.shape[0]):
-            s = 0.0
-            for t in range(d):
-                u = abs(x[i, t] - y[j, t])
-                if form == 1:
-                    s += u
-                elif form == 2:
-                    s = max(s, u)
-                else:
-                    s += u * u
-            if form == 0:
-                c = s if p == 2.0 else (np.sqrt(s) if p == 1.0 else np.sqrt(s) ** p)
-            else:
-                s = 0.5 * s if form == 3 else s
-                c = s if p == 1.0 else s**p
-            v = c - h[j]
-            if size == k and v >= values[i, k - 1]:
-                continue
-            at = size if size < k else k - 1
-            while at > 0 and values[i, at - 1] > v:
-                values[i, at] = values[i, at - 1]
-                indices[i, at] = indices[i, at - 1]
-                at -= 1
-            values[i, at] = v
-            indices[i, at] = j
-            size = min(size + 1, k)
+from ..constants import SERIAL_PAIRS, TREE_DIMS
+from .costs import describe, exponent, scale_by_power, unit_rows
+from .decide import SQUARES
+from .gemm import GemmPairs
+from .search import TreePairs
 
 
-def smallest_k(x, y, h, k, *, metric, p):
-    """Return the k smallest metric(x_i, y_j)**p - h_j of every row i, ascending, and their j."""
-    x = np.asarray(x, np.float64)
-    y = np.asarray(y, np.float64)
-    if metric == "cosine":
-        x = x / np.linalg.norm(x, axis=1, keepdims=True)
-        y = y / np.linalg.norm(y, axis=1, keepdims=True)
-    h = np.zeros(len(y)) if h is None else np.asarray(h, np.float64)
-    values, indices = np.empty((len(x), k)), np.empty((len(x), k), np.int64)
-    _rows(x, y, h, FORMS[metric], float(p), k, values, indices)
-    return values, indices
+class PairIndex:
+    """The pairs of x and y under one cost, prepared once for many h: trees, orders, centred copies.
 
+    The methods are `c_transform` and `smallest_k` of this x and y; those ending in _t swap the two clouds.
+    path forces one of "tree", "loops", "gemm" (gemm: euclidean and cosine only); all give the same bits.
+    """
 
-def c_transform(x, y, h, *, metric, p):
-    """Return v_i = min_j metric(x_i, y_j)**p - h_j and the lowest j attaining it."""
-    values, indices = smallest_k(x, y, h, 1, metric=metric, p=p)
-    return values[:, 0], indices[:, 0]
+    def __init__(self, x: np.ndarray, y: np.ndarray, *, metric: str, p: float, path: str | None = None):
+        cost = describe(metric, p)
+        self._exponent = 0.0
+        if metric == "cosine":
+            x, y = unit_rows(x), unit_rows(y)
+        elif e := exponent(x, y, cost):
+            x, y = np.ldexp(x.astype(np.float64), -e), np.ldexp(y.astype(np.float64), -e)
+            self._exponent = e * p
+        if path is None:
+            path = "tree" if x.shape[1] <= TREE_DIMS else "gemm" if cost.form == SQUARES else "loops"
+        if path == "gemm":
+            self._pairs = GemmPairs(x, y, cost)
+        else:
+            x, y = x.astype(np.float64, copy=False), y.astype(np.float64, copy=False)
+            self._pairs = TreePairs(x, y, cost, sort=path == "tree")
+        self._sizes = (len(x), len(y))
+
+    def c_transform(self, h: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return v_i = min_j c(x_i, y_j) - h_j and the lowest j attaining it."""
+        values, indices = self._reduce(0, h, 1)
+        return values[:, 0], indices[:, 0]
+
+    def c_transform_t(self, h: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return v_j = min_i c(x_i, y_j) - h_i and the lowest i attaining it."""
+        values, indices = self._reduce(1, h, 1)
+        return values[:, 0], indices[:, 0]
+
+    def smallest_k(self, h: np.ndarray | None, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k smallest c(x_i, y_j) - h_j of every i, ascending, ties by j, and their j."""
+        return self._reduce(0, h, k)
+
+    def smallest_k_t(self, h: np.ndarray | None, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k smallest c(x_i, y_j) - h_i of every j, ascending, ties by i, and their i."""
+        return self._reduce(1, h, k)
+
+    def _reduce(self, rows: int, h: np.ndarray | None, k: int) -> tuple[np.ndarray, np.ndarray]:
+        n, m = self._sizes[rows], self._sizes[1 - rows]
+        h = np.zeros(m) if h is None else scale_by_power(np.ascontiguousarray(h, np.float64), -self._exponent)
+        values, indices = np.empty((n, k)), np.empty((n, k), np.int64)
+        self._pairs.reduce(rows, h, values, indices, serial=n * m < SERIAL_PAIRS)
+        return scale_by_power(values, self._exponent), indices

@@ -1,0 +1,31 @@
+"""Sizes and caps of the kernels, each with its unit and its reason."""
+
+LEAF = 32
+"""Points in a leaf of a tree: four AVX-512 registers of float64; 16 and 64 measured slower."""
+
+FAN = 8
+"""Children of an inner node: their bounds fill one AVX-512 register of float64."""
+
+BIG = 1e300
+"""A cost that no pair reaches once the coordinates are rescaled; it stands for infinity, which fastmath may misread."""
+
+TILE_ROWS = 256
+"""Rows of x in one unit of work: small enough to share n = 10,000 evenly, large enough to hide 10 us a call."""
+
+SERIAL_PAIRS = 1_000_000
+"""Pairs below which starting threads costs more than it saves."""
+
+TINY = 1e-140
+"""Added to what a cost is compared with: above the square root of what underflows, below every cost that matters."""
+
+SMALL_DIMS = 8
+"""Dimensions up to which a kernel is compiled for its d, its inner loops unrolled."""
+
+TREE_DIMS = 6
+"""Dimensions up to which the tree beats a GEMM over all pairs."""
+
+TILE_COLUMNS = 1024
+"""Columns of one GEMM tile: with TILE_ROWS rows of float32 it fills 1 MB, the L2 cache of a core."""
+
+BLOCK = 64
+"""Pairs of a row screened at once behind a GEMM."""

@@ -1,0 +1,59 @@
+"""What a cost (metric, p) means to the kernels, and the coordinates that keep its powers in range."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .decide import ABSOLUTES, IDENTITY, MAXIMUM, POWER, ROOT, SQUARE, SQUARES
+
+
+class Cost(NamedTuple):
+    """c = (unit * s)^q with s = sum |x-y|^2, sum |x-y| or max |x-y| by form; shape names the cheap powers."""
+
+    form: int
+    shape: int
+    q: float
+    unit: float
+
+    def at(self, distance: np.ndarray) -> np.ndarray:
+        """Return the cost where the sum (or maximum) of coordinate differences is this distance, at most."""
+        return (self.unit * distance**2) ** self.q if self.form == SQUARES else distance**self.q
+
+    def slack(self, d: int) -> float:
+        """Return a relative bound, many times too large, of the rounding of c and of its bounds in dimension d."""
+        return 16.0 * (self.q + 1.0) * (d + 4) * np.finfo(np.float64).eps
+
+
+def describe(metric: str, p: float) -> Cost:
+    """Return the Cost of metric(x, y)**p; cosine is half the squared distance of unit vectors."""
+    form = {"euclidean": SQUARES, "cosine": SQUARES, "cityblock": ABSOLUTES, "chebyshev": MAXIMUM}[metric]
+    q = 0.5 * p if metric == "euclidean" else float(p)
+    shape = {0.5: ROOT, 1.0: IDENTITY, 2.0: SQUARE}.get(q, POWER)
+    return Cost(form, shape, q, 0.5 if metric == "cosine" else 1.0)
+
+
+def unit_rows(x: np.ndarray) -> np.ndarray:
+    """Return x / |x| by rows in float64; a row of zeros stays zero."""
+    x = x.astype(np.float64)
+    x /= np.maximum(np.abs(x).max(1, keepdims=True), np.finfo(np.float64).tiny)
+    return x / np.maximum(np.sqrt(np.einsum("ij,ij->i", x, x))[:, None], np.finfo(np.float64).tiny)
+
+
+def exponent(x: np.ndarray, y: np.ndarray, cost: Cost) -> int:
+    """Return e such that c is far from over- and underflow on x 2^-e and y 2^-e; 0 wherever that is already so."""
+    low = np.minimum(x.min(0), y.min(0)).astype(np.float64)
+    high = np.maximum(x.max(0), y.max(0)).astype(np.float64)
+    e = int(np.frexp((0.5 * high - 0.5 * low).max())[1]) + 1  # halves: the difference itself may overflow
+    degree = 2.0 * max(cost.q, 1.0)
+    # A multiple of 16, so that 2^(e p) is exact for the usual fractional p as well.
+    return 0 if abs(e) * degree < 200 else 16 * round(e / 16)
+
+
+def scale_by_power(values: np.ndarray, e: float) -> np.ndarray:
+    """Return values * 2^e: exact for whole e."""
+    if e == 0:
+        return values
+    whole = round(e)
+    return np.ldexp(values if whole == e else values * 2.0 ** (e - whole), whole)

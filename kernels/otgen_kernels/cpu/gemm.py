@@ -1,0 +1,162 @@
+"""The k smallest c(x_i, y_j) - h_j in high dimension: float32 GEMM tiles propose, float64 differences decide.
+
+With x, y centred and scaled to at most 1, and u = 2^-24, the screened s = |x|^2 + |y|^2 - 2 <x, y> is within
+u (2 d |x| |y| + 4 (|x| + |y|)^2) + 2 r (|x| + |y|) + r^2 of |x - y|^2, r being how far rounding to float32 moves x
+and y. Every pair that this leaves in doubt is decided anew from its coordinates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ..constants import BIG, BLOCK, TILE_COLUMNS, TILE_ROWS
+from . import pool
+from .costs import Cost
+from .decide import IDENTITY, POWER, ROOT, SQUARE, SQUARES, ascend, cost, keep
+
+_U = 2.0**-24
+_UP = np.float32(1 + 2.0**-20)  # makes up for a few roundings in float32
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def _screen(product, r, lo, hi, square, height, near, limit, shape, unit, score):
+    """Score the pairs lo..hi of row r so that c <= limit + height implies score <= 0; return how many are.
+
+    For a power, limit is already the largest s of interest.
+    """
+    hits = 0
+    for t in range(lo, hi):
+        score[t - lo] = product[r, t] + square[t] + near
+    if shape == IDENTITY:
+        for t in range(lo, hi):
+            score[t - lo] = unit * score[t - lo] - (limit + height[t]) * _UP
+            hits += score[t - lo] <= 0
+    elif shape == ROOT:
+        for t in range(lo, hi):
+            c = (limit + height[t]) * _UP  # sqrt(s) <= c, without the root
+            score[t - lo] -= c * abs(c)
+            hits += score[t - lo] <= 0
+    elif shape == SQUARE:
+        for t in range(lo, hi):
+            s = max(unit * score[t - lo], np.float32(0.0))
+            score[t - lo] = s * s - (limit + height[t]) * _UP
+            hits += score[t - lo] <= 0
+    else:
+        for t in range(lo, hi):
+            score[t - lo] -= limit
+            hits += score[t - lo] <= 0
+    return hits
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def fold_tile(
+    product, row, first, columns, x, y, h, near, square, height, highest, shift, spare, grow, shape, q, unit, values, indices, sizes
+):  # fmt: skip
+    """Offer every pair of a tile that may matter to the heaps of its rows row, row + 1, ..."""
+    k = values.shape[1]
+    score = np.empty(BLOCK, np.float32)
+    for r in range(product.shape[0]):
+        i = row + r
+        size = sizes[i]
+        for block in range(-(-product.shape[1] // BLOCK)):
+            t = block * BLOCK
+            hi = min(t + BLOCK, product.shape[1])
+            while t < hi:
+                # The most that c + (max h - h_j) may be, in the units of the tile and rounded up.
+                best = values[i, 0] if size == k else BIG
+                limit = ((best + shift) + spare) * (1.0 + 1e-6) * grow + 1e-30
+                if size < k:
+                    limit = np.inf
+                elif shape == POWER:
+                    limit = max(limit + highest[block], 0.0) ** (1.0 / q) / unit * (1.0 + 1e-6)
+                lo = t
+                if not _screen(product, r, lo, hi, square, height, near[i], np.float32(limit), shape, unit, score):
+                    break
+                while t < hi:
+                    t += 1
+                    if score[t - 1 - lo] <= 0:
+                        j = columns[first + t - 1]
+                        v = cost(x, i, y, j, SQUARES, shape, q, np.float64(unit)) - h[j]
+                        if v <= best:
+                            size = keep(v, j, j, i, values, indices, indices, size)
+                            break  # a lower limit may spare the rest of the block
+        sizes[i] = size
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def finish_rows(lo, hi, values, indices):
+    """Sort the heaps of rows lo..hi."""
+    for i in range(lo, hi):
+        ascend(i, values, indices, indices)
+
+
+class _Cloud:
+    """A cloud in float32, centred and scaled, its squared norms, and how far rounding moved its points at most."""
+
+    def __init__(self, x: np.ndarray, centre: np.ndarray, e: int):
+        self.points = np.empty(x.shape, np.float32)
+        self.square = np.empty(len(x))
+        self.moved = 0.0
+        for lo in range(0, len(x), TILE_ROWS):  # by tiles: no second copy of x in float64
+            exact = np.ldexp(x[lo : lo + TILE_ROWS] - centre, -e)
+            near = exact.astype(np.float32)
+            self.points[lo : lo + TILE_ROWS] = near
+            back = near.astype(np.float64)
+            self.square[lo : lo + TILE_ROWS] = np.einsum("ij,ij->i", back, back)
+            self.moved = max(self.moved, float(np.sqrt(((exact - back) ** 2).sum(1).max())))
+
+
+class GemmPairs:
+    """Pairs of the clouds x and y under a euclidean or cosine cost, reduced behind tiles of x @ y.T."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, cost: Cost):
+        self._raw, self._cost = (x, y), cost
+        centre = 0.5 * (x.mean(0, dtype=np.float64) + y.mean(0, dtype=np.float64))
+        reach = max(np.abs(x - centre).max(), np.abs(y - centre).max())
+        e = int(np.frexp(reach)[1])
+        self._clouds = (_Cloud(x, centre, e), _Cloud(y, centre, e))
+        self._grow = 2.0 ** (-2.0 * cost.q * e)
+        # Centring rounds too: each coordinate by at most one unit of its size before.
+        size = np.ldexp(np.abs(centre).max() + reach, -e) * np.sqrt(x.shape[1])
+        self._moved = self._clouds[0].moved + self._clouds[1].moved + 4 * np.finfo(np.float64).eps * size
+
+    def reduce(self, rows: int, h: np.ndarray, values: np.ndarray, indices: np.ndarray, *, serial: bool) -> None:
+        """Fill values and indices for the cloud `rows` (0: x, 1: y) against the other, whose offsets are h."""
+        x, y, cost = self._raw[rows], self._raw[1 - rows], self._cost
+        near, far = self._clouds[rows], self._clouds[1 - rows]
+        d = x.shape[1]
+        # In random order a new best pair is found log m times, whatever the order of y; for a power blocks of like h
+        # are worth more.
+        columns = np.random.default_rng(0).permutation(len(y))
+        if cost.shape == POWER:
+            columns = columns[np.argsort(-h[columns], kind="stable")]
+        points, square = far.points[columns], far.square[columns].astype(np.float32)
+        shift, largest = h.max(), np.abs(h).max()
+        below = np.maximum((h[columns] - shift) * self._grow, -1e18)
+        height = np.nextafter(below.astype(np.float32), np.float32(np.inf)) * np.float32(1 - 2.0**-22)
+        highest = np.maximum.reduceat(below, np.arange(0, len(y), BLOCK))
+        eps = np.finfo(np.float64).eps
+        norm, most = np.sqrt(near.square), np.sqrt(far.square.max())
+        doubt = _U * (2 * d * norm * most + 4 * (norm + most) ** 2) + 2 * self._moved * (norm + most) + self._moved**2
+        screened = (near.square - 1.1 * doubt - 1e-30).astype(np.float32)
+        sizes = np.zeros(len(x), np.int64)
+
+        def work(tile: int) -> None:
+            lo = tile * TILE_ROWS
+            hi = min(lo + TILE_ROWS, len(x))
+            left = near.points[lo:hi] * np.float32(-2)
+            room = np.empty((hi - lo) * min(TILE_COLUMNS, len(y)), np.float32)
+            for first in range(0, len(y), TILE_COLUMNS):
+                last = min(first + TILE_COLUMNS, len(y))
+                product = room[: (hi - lo) * (last - first)].reshape(hi - lo, last - first)
+                np.matmul(left, points[first:last].T, out=product)
+                fold_tile(
+                    product, lo, first, columns, x, y, h, screened, square[first:last], height[first:last],
+                    highest[first // BLOCK :], shift, 16 * eps * largest, self._grow, cost.shape, cost.q,
+                    np.float32(cost.unit), values, indices, sizes,
+                )  # fmt: skip
+            finish_rows(lo, hi, values, indices)
+
+        with pool.blas_single_thread():
+            pool.run(work, -(-len(x) // TILE_ROWS), serial=serial)
