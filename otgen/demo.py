@@ -97,6 +97,14 @@ def _plots() -> Any:
     return plots
 
 
+def _peer() -> Any:
+    try:
+        from ot import emd2
+    except ModuleNotFoundError:
+        return None
+    return emd2
+
+
 def _solve(x: np.ndarray, y: np.ndarray, p: int, progress: Progress) -> tuple[otgen.Transport, float]:
     start = time.perf_counter()
     result = otgen.solve_sample(x, y, cost=("euclidean", p), progress=progress)
@@ -116,10 +124,7 @@ def _distance(result: otgen.Transport, seconds: float, p: int) -> dict[str, Any]
 
 def _timings(sizes: tuple[int, ...], progress: Progress) -> dict[str, list[dict[str, Any]]]:
     """Seconds for Gaussian clouds shifted by 1 in 2-D, and POT beside otgen where it is installed."""
-    try:
-        from ot import emd2
-    except ModuleNotFoundError:
-        emd2 = None
+    emd2 = _peer()
     timings: dict[str, list[dict[str, Any]]] = {}
     for n in sizes:
         rng = np.random.default_rng(n)
