@@ -40,30 +40,40 @@ def read_points(x: Any, y: Any, *, columns: bool = False) -> tuple[np.ndarray, n
     float32 with float64 is float64, as in NumPy; integers and booleans are float64; float16 and bfloat16 are float32.
     With columns=True shape (n,) is taken for (n, 1), as on the line.
     """
-    home = _common_home(x=x, y=y)
-    x, y = _host(x, "x"), _host(y, "y")
-    if not columns:
-        for name, array in (("x", x), ("y", y)):
-            if array.ndim == 1:
-                raise ValueError(
-                    f"{name} must have shape (n, d), one point a row; got shape {array.shape}. "
-                    f"Reshape points on the line to (n, 1), or call otgen.wasserstein_1d."
-                )
-    shapes, limit = ("(n,) or (n, k)", (1, 2)) if columns else ("(n, d)", (2,))
-    for name, array in (("x", x), ("y", y)):
-        if array.ndim not in limit:
-            raise ValueError(f"{name} must have shape {shapes}; got shape {array.shape}.")
-        if array.size == 0:
-            raise ValueError(f"{name} must hold at least one point and one coordinate; got shape {array.shape}.")
+    device = _common_home(x=x, y=y)
+    x, y = _read_cloud(x, "x", columns), _read_cloud(y, "y", columns)
     if x.shape[1:] != y.shape[1:]:
         raise ValueError(
             f"x and y must have points of one dimension d; got shapes {x.shape} and {y.shape}. Match their columns."
         )
     dtype = np.promote_types(x.dtype, y.dtype)
-    x, y = _plain(x, dtype), _plain(y, dtype)
-    _check_finite(x, "x")
-    _check_finite(y, "y")
-    return x, y, Home(dtype, home)
+    return _plain(x, dtype), _plain(y, dtype), Home(dtype, device)
+
+
+def read_queries(x_new: Any, d: int) -> tuple[np.ndarray, Home]:
+    """Return x_new (k, d) as read_points returns x, and its home."""
+    device = _common_home(x_new=x_new)
+    x_new = _read_cloud(x_new, "x_new", columns=False)
+    if x_new.shape[1] != d:
+        raise ValueError(f"x_new must have shape (k, {d}), as x; got shape {x_new.shape}. Match their columns.")
+    return _plain(x_new, x_new.dtype), Home(x_new.dtype, device)
+
+
+def _read_cloud(value: Any, name: str, columns: bool) -> np.ndarray:
+    array = _host(value, name)
+    if array.ndim == 1 and not columns:
+        raise ValueError(
+            f"{name} must have shape (n, d), one point a row; got shape {array.shape}. "
+            f"Reshape points on the line to (n, 1), or call otgen.wasserstein_1d."
+        )
+    if array.ndim not in ((1, 2) if columns else (2,)):
+        raise ValueError(
+            f"{name} must have shape {'(n,) or (n, k)' if columns else '(n, d)'}; got shape {array.shape}."
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} must hold at least one point and one coordinate; got shape {array.shape}.")
+    _check_finite(array, name)
+    return array
 
 
 def read_costs(C: Any) -> tuple[Any, Home]:

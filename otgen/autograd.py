@@ -40,20 +40,37 @@ def _function() -> Any:
     class Attach(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, values: Any, gradients: Any, *inputs: Any) -> Any:
-            # Not save_for_backward: these belong to no graph, and would hide a second backward behind an error.
-            ctx.gradients = [
-                (g if t.requires_grad else None, g.ndim > t.ndim, t.dtype) for g, t in zip(gradients, inputs)
-            ]
+            ctx.gradients = [g if t.requires_grad else None for g, t in zip(gradients, inputs)]
+            ctx.save_for_backward(*inputs)
             return values
 
         @staticmethod
-        @torch.autograd.function.once_differentiable
         def backward(ctx: Any, grad_output: Any) -> Any:
             outer = grad_output.double()
-            found = [
-                None if g is None else ((g @ outer if jacobian else g * outer).to(dtype))
-                for g, jacobian, dtype in ctx.gradients
-            ]
+            found = []
+            for gradient, tensor in zip(ctx.gradients, ctx.saved_tensors):
+                if gradient is not None:
+                    gradient = gradient @ outer if gradient.ndim > tensor.ndim else gradient * outer
+                    gradient = Once.apply(gradient.to(tensor.dtype), tensor)
+                found.append(gradient)
             return None, None, *found
+
+    class Once(torch.autograd.Function):
+        """The identity on a gradient, tied to the input it belongs to, that refuses to be differentiated.
+
+        torch's own once_differentiable ties it to grad_output alone: under create_graph=True a penalty on the gradient
+        would then count as a constant, without a word.
+        """
+
+        @staticmethod
+        def forward(ctx: Any, gradient: Any, tensor: Any) -> Any:
+            return gradient
+
+        @staticmethod
+        def backward(ctx: Any, grad_output: Any) -> Any:
+            raise RuntimeError(
+                "otgen's transport values are once differentiable: their gradient holds the plan fixed and has no "
+                "derivative of its own. Do not use create_graph=True through them."
+            )
 
     return Attach

@@ -59,9 +59,9 @@ def check_domain(cost: Cost, x: np.ndarray, y: np.ndarray) -> None:
                     f"cosine needs non-zero vectors; row {int(np.argmax(zero))} of {name} is zero. Drop it."
                 )
     largest = diameter(cost.metric, x, y)
-    if largest > 0 and cost.p * math.log2(largest) > 1000:
+    if largest > 0 and not -1000 < cost.p * math.log2(largest) < 1020:
         raise ValueError(
-            f"{cost} overflows float64: distances reach {largest:.3g}. Rescale x and y together, or lower p."
+            f"{cost} leaves the range of float64: distances reach {largest:.3g}. Rescale x and y together, or lower p."
         )
 
 

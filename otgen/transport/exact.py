@@ -51,7 +51,7 @@ def wasserstein(
     x_host, y_host, home = read_points(x, y)
     a_host, b_host = read_weights(a, b, len(x_host), len(y_host), x, y)
     if x_host.shape[1] == 1 and metric != "cosine":
-        return line.distance(x_host[:, 0], y_host[:, 0], a_host, b_host, cost.p, home, (x, y, a, b))
+        return line.distance(x_host, y_host, a_host, b_host, cost.p, home, (x, y, a, b), scalar=True)
     problem = _PointProblem(x_host, y_host, a_host, b_host, cost)
     solution = problem.solve(tol, max_iter, progress)
     if not solution.converged:

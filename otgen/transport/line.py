@@ -31,7 +31,7 @@ def wasserstein_1d(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 1
     p = check_p(p)
     x_host, y_host, home = read_points(x, y, columns=True)
     a_host, b_host = read_weights(a, b, len(x_host), len(y_host), x, y)
-    return distance(x_host, y_host, a_host, b_host, p, home, (x, y, a, b))
+    return distance(x_host, y_host, a_host, b_host, p, home, (x, y, a, b), scalar=x_host.ndim == 1)
 
 
 def distance(
@@ -42,17 +42,19 @@ def distance(
     p: float,
     home: Home,
     inputs: tuple[Any, Any, Any, Any],
+    *,
+    scalar: bool,
 ) -> Any:
     """W_p of validated x (n,) or (n, k) and y, back at home; `inputs` are the user's arrays, for gradients."""
     columns_x, columns_y = x.reshape(len(x), -1), y.reshape(len(y), -1)
     values = _values(columns_x, columns_y, a, b, p)
-    scalar = x.ndim == 1
-    if autograd.wants_gradient(*inputs):
-        gradients = _gradients(columns_x, columns_y, a, b, p)
-        if scalar:
-            gradients = [gradient[:, 0] for gradient in gradients]
-        return autograd.attach(values[0] if scalar else values, home, zip(inputs, gradients))
-    return home.number(values[0]) if scalar else home.array(values)
+    if not autograd.wants_gradient(*inputs):
+        return home.number(values[0]) if scalar else home.array(values)
+    by_x, by_y, by_a, by_b = _gradients(columns_x, columns_y, a, b, p)
+    if scalar:
+        by_a, by_b = by_a[:, 0], by_b[:, 0]
+    gradients = by_x.reshape(x.shape), by_y.reshape(y.shape), by_a, by_b
+    return autograd.attach(values[0] if scalar else values, home, zip(inputs, gradients))
 
 
 def solve_line(

@@ -10,7 +10,7 @@ import scipy.sparse
 
 from otgen_kernels import c_transform
 
-from ..arrays import Home, read_points
+from ..arrays import Home, read_queries
 from .costs import Cost
 
 
@@ -68,23 +68,18 @@ class Transport:
         Transport solved from a cost matrix, which knows no points.
         """
         if self._points is None or self.cost is None:
-            raise ValueError(
-                "map needs points, and this Transport was solved from a cost matrix. Use solve_sample(x, y)."
-            )
+            raise ValueError("map needs points; this Transport was solved from a cost matrix. Use solve_sample(x, y).")
         points = self._points
         if x_new is not None:
-            queries, _, home = read_points(x_new, x_new)
-            if queries.shape[1] != points.x.shape[1]:
-                raise ValueError(
-                    f"x_new must have shape (k, {points.x.shape[1]}), as x; got {queries.shape}. Keep its columns."
-                )
+            queries, home = read_queries(x_new, points.x.shape[1])
             return home.array(self._through_potentials(points, queries))
-        mapped = np.empty(points.x.shape)
         mass = np.asarray(self.plan.sum(axis=1))
-        moved = mass > 0
-        mapped[moved] = (self.plan @ points.y.astype(np.float64, copy=False))[moved] / mass[moved, None]
-        if not moved.all():
-            mapped[~moved] = self._through_potentials(points, points.x[~moved])
+        share = self.plan.copy()
+        share.data /= np.repeat(mass, np.diff(share.indptr))  # a source with one target lands exactly on it
+        mapped = share @ points.y.astype(np.float64, copy=False)
+        alone = mass == 0
+        if alone.any():
+            mapped[alone] = self._through_potentials(points, points.x[alone])
         return points.home.array(mapped)
 
     def _through_potentials(self, points: Points, queries: np.ndarray) -> np.ndarray:
