@@ -27,5 +27,5 @@ TREE_DIMS = 6
 TILE_COLUMNS = 1024
 """Columns of one GEMM tile: with TILE_ROWS rows of float32 it fills 1 MB, the L2 cache of a core."""
 
-BLOCK = 64
+BLOCK = 128
 """Pairs of a row screened at once behind a GEMM."""

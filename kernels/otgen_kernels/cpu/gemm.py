@@ -20,49 +20,51 @@ _UP = np.float32(1 + 2.0**-20)  # makes up for a few roundings in float32
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
-def _screen(product, r, lo, hi, square, height, near, limit, shape, unit, score):
-    """Score the pairs lo..hi of row r so that c <= limit + height implies score <= 0; return how many are.
+def _screen(product, r, block, square, height, near, limit, shape, unit, score):
+    """Score a block of pairs of row r so that c <= limit + height implies score <= 0; return how many are.
 
     For a power, limit is already the largest s of interest.
     """
-    hits = 0
-    for t in range(lo, hi):
-        score[t - lo] = product[r, t] + square[t] + near
+    # Counted in float32, so that a register holds as many counts as scores.
+    hits, one, zero = np.float32(0.0), np.float32(1.0), np.float32(0.0)
+    size = product.shape[2]
+    for t in range(size):
+        score[t] = product[r, block, t] + square[block, t] + near
     if shape == IDENTITY:
-        for t in range(lo, hi):
-            score[t - lo] = unit * score[t - lo] - (limit + height[t]) * _UP
-            hits += score[t - lo] <= 0
+        for t in range(size):
+            score[t] = unit * score[t] - (limit + height[block, t]) * _UP
+            hits += one if score[t] <= zero else zero
     elif shape == ROOT:
-        for t in range(lo, hi):
-            c = (limit + height[t]) * _UP  # sqrt(s) <= c, without the root
-            score[t - lo] -= c * abs(c)
-            hits += score[t - lo] <= 0
+        for t in range(size):
+            c = (limit + height[block, t]) * _UP  # sqrt(s) <= c, without the root
+            score[t] -= c * abs(c)
+            hits += one if score[t] <= zero else zero
     elif shape == SQUARE:
-        for t in range(lo, hi):
-            s = max(unit * score[t - lo], np.float32(0.0))
-            score[t - lo] = s * s - (limit + height[t]) * _UP
-            hits += score[t - lo] <= 0
+        for t in range(size):
+            s = max(unit * score[t], zero)
+            score[t] = s * s - (limit + height[block, t]) * _UP
+            hits += one if score[t] <= zero else zero
     else:
-        for t in range(lo, hi):
-            score[t - lo] -= limit
-            hits += score[t - lo] <= 0
+        for t in range(size):
+            score[t] -= limit
+            hits += one if score[t] <= zero else zero
     return hits
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def fold_tile(
-    product, row, first, columns, x, y, h, near, square, height, highest, shift, spare, grow, shape, q, unit, values, indices, sizes
+    product, row, columns, x, y, h, near, square, height, highest, shift, spare, grow, shape, q, unit,
+    values, indices, sizes,
 ):  # fmt: skip
     """Offer every pair of a tile that may matter to the heaps of its rows row, row + 1, ..."""
     k = values.shape[1]
-    score = np.empty(BLOCK, np.float32)
+    score = np.empty(product.shape[2], np.float32)
     for r in range(product.shape[0]):
         i = row + r
         size = sizes[i]
-        for block in range(-(-product.shape[1] // BLOCK)):
-            t = block * BLOCK
-            hi = min(t + BLOCK, product.shape[1])
-            while t < hi:
+        for block in range(product.shape[1]):
+            t = 0
+            while t < BLOCK:
                 # The most that c + (max h - h_j) may be, in the units of the tile and rounded up.
                 best = values[i, 0] if size == k else BIG
                 limit = ((best + shift) + spare) * (1.0 + 1e-6) * grow + 1e-30
@@ -70,13 +72,16 @@ def fold_tile(
                     limit = np.inf
                 elif shape == POWER:
                     limit = max(limit + highest[block], 0.0) ** (1.0 / q) / unit * (1.0 + 1e-6)
-                lo = t
-                if not _screen(product, r, lo, hi, square, height, near[i], np.float32(limit), shape, unit, score):
+                if _screen(product, r, block, square, height, near[i], np.float32(limit), shape, unit, score) == 0.0:
                     break
-                while t < hi:
+                while t < BLOCK:
+                    at = t
                     t += 1
-                    if score[t - 1 - lo] <= 0:
-                        j = columns[first + t - 1]
+                    if score[at] <= 0.0:
+                        j = columns[block * BLOCK + at]
+                        if j < 0:  # padding
+                            t = BLOCK
+                            break
                         v = cost(x, i, y, j, SQUARES, shape, q, np.float64(unit)) - h[j]
                         if v <= best:
                             size = keep(v, j, j, i, values, indices, indices, size)
@@ -131,29 +136,34 @@ class GemmPairs:
         columns = np.random.default_rng(0).permutation(len(y))
         if cost.shape == POWER:
             columns = columns[np.argsort(-h[columns], kind="stable")]
-        points, square = far.points[columns], far.square[columns].astype(np.float32)
         shift, largest = h.max(), np.abs(h).max()
-        below = np.maximum((h[columns] - shift) * self._grow, -1e18)
-        height = np.nextafter(below.astype(np.float32), np.float32(np.inf)) * np.float32(1 - 2.0**-22)
-        highest = np.maximum.reduceat(below, np.arange(0, len(y), BLOCK))
+        padded = -(-len(y) // BLOCK) * BLOCK
+        points, square = np.zeros((padded, d), np.float32), np.zeros(padded, np.float32)
+        height, names = np.full(padded, -1e18), np.full(padded, -1)
+        names[: len(y)], points[: len(y)], square[: len(y)] = columns, far.points[columns], far.square[columns]
+        height[: len(y)] = np.maximum((h[columns] - shift) * self._grow, -1e18)
+        highest = height.reshape(-1, BLOCK).max(1)
+        height = np.nextafter(height.astype(np.float32), np.float32(np.inf)) * np.float32(1 - 2.0**-22)
         eps = np.finfo(np.float64).eps
         norm, most = np.sqrt(near.square), np.sqrt(far.square.max())
         doubt = _U * (2 * d * norm * most + 4 * (norm + most) ** 2) + 2 * self._moved * (norm + most) + self._moved**2
         screened = (near.square - 1.1 * doubt - 1e-30).astype(np.float32)
         sizes = np.zeros(len(x), np.int64)
+        square, height = square.reshape(-1, BLOCK), height.reshape(-1, BLOCK)
 
         def work(tile: int) -> None:
             lo = tile * TILE_ROWS
             hi = min(lo + TILE_ROWS, len(x))
             left = near.points[lo:hi] * np.float32(-2)
-            room = np.empty((hi - lo) * min(TILE_COLUMNS, len(y)), np.float32)
-            for first in range(0, len(y), TILE_COLUMNS):
-                last = min(first + TILE_COLUMNS, len(y))
+            room = np.empty((hi - lo) * min(TILE_COLUMNS, padded), np.float32)
+            for first in range(0, padded, TILE_COLUMNS):
+                last = min(first + TILE_COLUMNS, padded)
+                blocks = slice(first // BLOCK, last // BLOCK)
                 product = room[: (hi - lo) * (last - first)].reshape(hi - lo, last - first)
                 np.matmul(left, points[first:last].T, out=product)
                 fold_tile(
-                    product, lo, first, columns, x, y, h, screened, square[first:last], height[first:last],
-                    highest[first // BLOCK :], shift, 16 * eps * largest, self._grow, cost.shape, cost.q,
+                    product.reshape(hi - lo, -1, BLOCK), lo, names[first:last], x, y, h, screened, square[blocks],
+                    height[blocks], highest[blocks], shift, 16 * eps * largest, self._grow, cost.shape, cost.q,
                     np.float32(cost.unit), values, indices, sizes,
                 )  # fmt: skip
             finish_rows(lo, hi, values, indices)

@@ -11,6 +11,20 @@ from .gemm import GemmPairs
 from .search import TreePairs
 
 
+def c_transform(
+    x: np.ndarray, y: np.ndarray, h: np.ndarray | None, *, metric: str, p: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return v_i = min_j c(x_i, y_j) - h_j and the lowest j attaining it."""
+    return PairIndex(x, y, metric=metric, p=p).c_transform(h)
+
+
+def smallest_k(
+    x: np.ndarray, y: np.ndarray, h: np.ndarray | None, k: int, *, metric: str, p: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the k smallest c(x_i, y_j) - h_j of every i, ascending, ties by j, and their j."""
+    return PairIndex(x, y, metric=metric, p=p).smallest_k(h, k)
+
+
 class PairIndex:
     """The pairs of x and y under one cost, prepared once for many h: trees, orders, centred copies.
 
