@@ -29,6 +29,8 @@ START_ARCS = 10  # candidates of every row and column that open a level (k)
 ROUND_ARCS = 5  # violated arcs of a row or column that may join in one round
 COARSE_ROUNDS = 3  # a coarse level only has to give good duals
 COARSE_GAP = 1e-4  # relative to its scale; finer is lost in the quantisation
+FIRST_TOL = 1e-5  # relative to the mean cost: what the first round of a level pivots to, since arcs are still missing
+NEXT_TOL = 0.1  # of the gap the last round left: pivoting further than the missing arcs allow is wasted
 PIVOT_TOL = 2e-14  # relative to the mean cost: reduced costs below it are rounding
 PRICE_TOL = 2e-13  # relative to the mean cost; n arcs of it stay far below a gap of 1e-9
 MEAN_SHARE = 1e-3  # of the mean cost: the least scale a gap is measured against, for values near 0
@@ -142,6 +144,8 @@ class _Restricted:
         # both ends of an unshipped unit pay the price, so the dearest candidate is still cheaper than not shipping
         self.price = 2.0 * float(reduced.max()) or self.mean or 1.0
         self.simplex.start(np.argsort(reduced, kind="stable"), self.price)
+        self.least_tol = PIVOT_TOL * self.mean
+        self.tol = max(FIRST_TOL * self.mean, self.least_tol)
 
     def _refined(self, above: _Restricted | None) -> tuple[Array, Array]:
         """Arcs between the children of the arcs that carry mass one level above: they make a feasible plan certain."""
@@ -159,16 +163,23 @@ class _Restricted:
         return float(self.level.a @ f + self.level.b @ g) / self.units
 
     def pivot(self) -> int:
-        """Solve the problem on the current arcs; returns the number of pivots."""
-        tol, total = PIVOT_TOL * self.mean, 0
+        """Solve the problem on the current arcs, to `tol`; returns the number of pivots."""
+        total, patience = 0, PATIENCE * self.simplex.n_nodes
         while True:
-            pivots, optimal = self.simplex.pivot(tol, SLICE)
+            pivots, optimal = self.simplex.pivot(self.tol, SLICE)
             total += pivots
             if optimal:
                 self.simplex.refresh()
                 return total
-            if total > PATIENCE * self.simplex.n_nodes:
-                tol, total = 10 * tol, 0
+            if total > patience:
+                self.tol, patience = 10 * self.tol, patience + total
+
+    def tighten(self, gap: float) -> bool:
+        """Lower the tolerance of the pivots to suit the gap that is left; False if it was at its least already."""
+        if self.tol <= self.least_tol:
+            return False
+        self.tol = max(NEXT_TOL * min(gap, self.tol), self.least_tol)
+        return True
 
     def feasible(self) -> bool:
         """Whether all mass is shipped along real arcs."""
@@ -240,10 +251,10 @@ def _descend(
                     message = f"stopped after max_iter={rounds} rounds" if depth == 0 else ""
                     break
                 added = state.add_violated(violated)
-                if added == 0 and gap < np.inf or pivots == 0 and rounds > 1:
-                    message = "no arc is violated beyond rounding, yet the gap is above tol" if depth == 0 else ""
-                    break
-                if added == 0:
+                if not state.tighten(gap) and (added == 0 or pivots == 0):
+                    if gap < np.inf:
+                        message = "no arc is violated beyond rounding, yet the gap is above tol" if depth == 0 else ""
+                        break
                     state.raise_price()
     except KeyboardInterrupt:
         message = "interrupted"

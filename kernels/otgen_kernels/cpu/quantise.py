@@ -102,13 +102,13 @@ def group_means(x, a, starts):
 
 
 def whole_masses(a, b):
-    """Round the masses a (n,), b (m,), equal in total, to whole numbers that are exactly equal in total.
+    """Round the masses a (n,), b (m,), equal in total, to positive whole numbers that are exactly equal in total.
 
-    A point moves by at most a few units of 2**-50 of the total. With whole masses every flow of a transport simplex is
-    exact in float64: no mass is lost, and ties are ties.
+    A mass moves by about a unit of 2**-50 of the total. With whole masses every flow of a transport simplex is exact
+    in float64: no mass is lost, and ties are ties.
     """
     units = MASS_UNITS / max(a.sum(), b.sum())
-    whole_a, whole_b = np.rint(a * units), np.rint(b * units)
+    whole_a, whole_b = np.maximum(np.rint(a * units), 1.0), np.maximum(np.rint(b * units), 1.0)
     missing = whole_a.sum() - whole_b.sum()
     lighter = whole_b if missing > 0.0 else whole_a
     added = np.floor(lighter * (abs(missing) / lighter.sum()))
