@@ -1,6 +1,7 @@
 """The one door: checks what the user passed, words the errors, and takes NumPy and torch arrays in and out by DLPack.
 
-Imports nothing of otgen. torch and cupy are read from sys.modules only: who passes a tensor has imported its library.
+Imports nothing of otgen. torch, cupy and scipy.sparse are read from sys.modules only: who passes a tensor has imported
+its library.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 MAX_INT32 = 2**31 - 1
 
@@ -78,7 +78,7 @@ def _read_cloud(value: Any, name: str, columns: bool) -> np.ndarray:
 
 def read_costs(C: Any) -> tuple[Any, Home]:
     """Return a cost matrix (n, m) as a finite float64 array, or as CSR with its explicit entries, and its home."""
-    if scipy.sparse.issparse(C):
+    if is_sparse(C):
         return _read_sparse(C)
     device = _common_home(C=C)
     C = _host(C, "C")
@@ -96,7 +96,7 @@ def _read_sparse(C: Any) -> tuple[Any, Home]:
     if C.ndim != 2 or 0 in C.shape:
         raise ValueError(f"C must be a matrix of shape (n, m) with n, m >= 1; got shape {C.shape}.")
     home = Home(_working_dtype(C.dtype))
-    csr = scipy.sparse.csr_array(C, dtype=np.float64, copy=True)
+    csr = sys.modules["scipy.sparse"].csr_array(C, dtype=np.float64, copy=True)
     csr.sum_duplicates()
     if not np.isfinite(csr.data).all():
         raise ValueError("C must be finite; a stored entry is NaN or infinite. Drop an entry to forbid its pair.")
@@ -176,6 +176,12 @@ def check_size(n: int, m: int, arcs: int = 0) -> None:
             )
 
 
+def is_sparse(value: Any) -> bool:
+    """Return whether value is a scipy.sparse matrix or array."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and sparse.issparse(value)
+
+
 def library_of(value: Any) -> str | None:
     """Return "torch", "cupy" or "numpy"; None for lists, numbers and None, which fit beside any of them."""
     torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
@@ -222,7 +228,7 @@ def _host(value: Any, name: str) -> np.ndarray:
         if value.dtype.is_floating_point and value.dtype.itemsize < 4:
             value = value.float()  # NumPy has no bfloat16
         return _real(np.from_dlpack(value.resolve_neg()), name)
-    if scipy.sparse.issparse(value):
+    if is_sparse(value):
         raise TypeError(f"{name} must be a dense array; got {type(value).__name__}. Call {name}.toarray().")
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} must not be a masked array: a mask has no meaning here. Drop the masked rows first.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from .exact import solve_sample
 from .result import ConvergenceError
@@ -46,7 +45,7 @@ def couple(
     return home.array(rows, np.dtype(np.int64)), home.array(cols, np.dtype(np.int64))
 
 
-def _draw(plan: scipy.sparse.csr_array, size: int, replace: bool, rng: np.random.Generator):
+def _draw(plan: Any, size: int, replace: bool, rng: np.random.Generator):
     arcs = plan.tocoo()
     rows, cols = arcs.coords
     if replace:

@@ -8,13 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from otgen_kernels.cpu.line import uniform_masses
 
 from .. import autograd
-from ..arrays import Home, check_options, check_size, read_costs, read_points, read_weights
-from . import column_generation, line
+from ..arrays import Home, check_options, check_size, is_sparse, read_costs, read_points, read_weights
+from . import column_generation, line, listed_arcs
 from .column_generation import Solution
 from .costs import Cost, check_domain, diameter, make_cost, pair_gradients, parse_cost
 from .potentials import centred, extend_over_matrix, extend_over_points
@@ -131,14 +130,17 @@ def solve(
     costs, home = read_costs(C)
     n, m = costs.shape
     a_host, b_host = read_weights(a, b, n, m, C)
-    sparse = scipy.sparse.issparse(costs)
+    sparse = is_sparse(costs)
     check_size(n, m, costs.nnz if sparse else 0)
     work = _Masses(a_host, b_host, n, m)
     if sparse:
         _check_ways_out(costs, work)
     kept = costs if work.all_kept else _submatrix(costs, work.keep_x, work.keep_y)
-    run = column_generation.solve_sparse if sparse else column_generation.solve_dense
-    found = run(kept, work.a_kept, work.b_kept, tol=tol, max_iter=max_iter, progress=progress)
+    run = listed_arcs.solve_sparse if sparse else column_generation.solve_dense
+    try:
+        found = run(kept, work.a_kept, work.b_kept, tol=tol, max_iter=max_iter, progress=progress)
+    except listed_arcs.InfeasibleError as error:
+        raise listed_arcs.InfeasibleError(int(np.flatnonzero(work.keep_x)[error.source])) from None
     f, g = extend_over_matrix(costs, work.keep_x, work.keep_y, found.f, found.g)
     solution = work.restore(found, f, g)
     result = _transport(solution, work, tol, home)
@@ -222,8 +224,8 @@ class _PointProblem:
         rows, cols, mass = solution.rows, solution.cols, solution.mass
         by_rows, by_cols = pair_gradients(self.cost, self.x[rows], self.y[cols])
         arcs = np.arange(len(mass))
-        by_x = scipy.sparse.csr_array((mass, (rows, arcs)), shape=(len(self.x), len(mass))) @ by_rows
-        by_y = scipy.sparse.csr_array((mass, (cols, arcs)), shape=(len(self.y), len(mass))) @ by_cols
+        by_x = _csr(mass, rows, arcs, (len(self.x), len(mass))) @ by_rows
+        by_y = _csr(mass, cols, arcs, (len(self.y), len(mass))) @ by_cols
         f, g = _weight_duals(solution)
         return by_x, by_y, centred(f, self.work.a), centred(g, self.work.b)
 
@@ -231,7 +233,7 @@ class _PointProblem:
 def _transport(
     solution: Solution, work: _Masses, tol: float, home: Home, cost: Cost | None = None, points: Points | None = None
 ) -> Transport:
-    plan = scipy.sparse.csr_array((solution.mass, (solution.rows, solution.cols)), shape=work.shape)
+    plan = _csr(solution.mass, solution.rows, solution.cols, work.shape)
     error = np.abs(plan.sum(axis=1) - work.a).sum() + np.abs(plan.sum(axis=0) - work.b).sum()
     value = home.number(solution.value)
     return Transport(
@@ -273,7 +275,7 @@ def _check_ways_out(costs: Any, work: _Masses) -> None:
 
 
 def _submatrix(costs: Any, keep_x: np.ndarray, keep_y: np.ndarray) -> Any:
-    if scipy.sparse.issparse(costs):
+    if is_sparse(costs):
         return costs[np.flatnonzero(keep_x)][:, np.flatnonzero(keep_y)]
     return np.ascontiguousarray(costs[np.ix_(keep_x, keep_y)])
 
@@ -281,3 +283,9 @@ def _submatrix(costs: Any, keep_x: np.ndarray, keep_y: np.ndarray) -> Any:
 def _times_two_to(exponent: float, *values: Any) -> tuple[Any, ...]:
     whole = math.floor(exponent)
     return tuple(np.ldexp(value * 2.0 ** (exponent - whole), whole) for value in values)
+
+
+def _csr(values: np.ndarray, rows: np.ndarray, cols: np.ndarray, shape: tuple[int, int]) -> Any:
+    from scipy.sparse import csr_array  # a third of the time of `import otgen`, if it were at the top
+
+    return csr_array((values, (rows, cols)), shape=shape)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse
 
 from otgen_kernels import c_transform
 
+from ..arrays import is_sparse
 from .costs import Cost
 
 
@@ -25,7 +25,7 @@ def extend_over_matrix(C, keep_x, keep_y, f, g) -> tuple[np.ndarray, np.ndarray]
     f_all, g_all = _scatter(f, keep_x), _scatter(g, keep_y)
     if keep_x.all() and keep_y.all():
         return f_all, g_all
-    if not scipy.sparse.issparse(C):
+    if not is_sparse(C):
         g_all[~keep_y] = (C[np.ix_(keep_x, ~keep_y)] - f[:, None]).min(axis=0)
         f_all[~keep_x] = (C[~keep_x] - g_all).min(axis=1)
         return f_all, g_all

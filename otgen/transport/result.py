@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse
 
 from otgen_kernels import c_transform
 
 from ..arrays import Home, read_queries
 from .costs import Cost
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Transport:
     scale: float
     tol: float
     potentials: tuple[Any, Any]
-    plan: scipy.sparse.csr_array
+    plan: csr_array
     marginal_error: float
     n_iter: int
     converged: bool

@@ -93,3 +93,17 @@ def test_staircase_of_a_cloud_with_itself_has_zero_duals():
 def test_uniform_masses_are_whole_and_equal(n, m):
     a, b, total = line.uniform_masses(n, m)
     assert a.sum() == b.sum() == total == math.lcm(n, m) and (a % 1 == 0).all() and (b % 1 == 0).all()
+
+
+@pytest.mark.parametrize("p", [1, 1.5, 2, 5])
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 9), (9, 1), (50, 70), (257, 31)])
+@pytest.mark.parametrize("ties", [False, True])
+def test_c_transform_is_feasible_and_all_but_the_minimum(n, m, p, ties):
+    x, y, _, _ = clouds(n, m)
+    g = np.random.default_rng(1).normal(size=m)
+    if ties:
+        x, y, g = np.round(x, 1), np.round(y, 1), np.abs(np.round(y, 1)) ** p  # many rows are indifferent
+    values = line.c_transform_1d(x, y, g, p=p)
+    exact = (np.abs(x[:, None] - y) ** p - g).min(axis=1)
+    assert (values <= exact).all()
+    np.testing.assert_allclose(values, exact, rtol=0, atol=1e-12 * (1 + np.abs(exact).max()))
