@@ -146,7 +146,7 @@ def _pot() -> Callable[..., Any]:
 
 
 def solve_both(problem: Problem, emd2: Callable[..., Any]) -> Row:
-    """One row: otgen's certified value beside POT's `emd2` on the full cost matrix."""
+    """One row: otgen's certified value beside POT's `emd2`, whose time includes the cost matrix it needs."""
     C = problem.cost_matrix()
     row = Row(problem, (*C.shape, 0 if problem.x is None else problem.x.shape[1]))
     n, m = C.shape
