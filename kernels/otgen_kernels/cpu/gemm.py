@@ -58,13 +58,14 @@ def fold_tile(
 ):  # fmt: skip
     """Offer every pair of a tile that may matter to the heaps of its rows row, row + 1, ..."""
     k = values.shape[1]
-    score = np.empty(product.shape[2], np.float32)
+    width = product.shape[2]
+    score = np.empty(width, np.float32)
     for r in range(product.shape[0]):
         i = row + r
         size = sizes[i]
         for block in range(product.shape[1]):
             t = 0
-            while t < BLOCK:
+            while t < width:
                 # The most that c + (max h - h_j) may be, in the units of the tile and rounded up.
                 best = values[i, 0] if size == k else BIG
                 limit = ((best + shift) + spare) * (1.0 + 1e-6) * grow + 1e-30
@@ -74,13 +75,13 @@ def fold_tile(
                     limit = max(limit + highest[block], 0.0) ** (1.0 / q) / unit * (1.0 + 1e-6)
                 if _screen(product, r, block, square, height, near[i], np.float32(limit), shape, unit, score) == 0.0:
                     break
-                while t < BLOCK:
+                while t < width:
                     at = t
                     t += 1
                     if score[at] <= 0.0:
-                        j = columns[block * BLOCK + at]
+                        j = columns[block * width + at]
                         if j < 0:  # padding
-                            t = BLOCK
+                            t = width
                             break
                         v = cost(x, i, y, j, SQUARES, shape, q, np.float64(unit)) - h[j]
                         if v <= best:

@@ -112,7 +112,8 @@ def _bound(x, i, nodes, group, dims, form, shape, q, unit, slack, slope, bound):
             rise = slope[t] * unit
             if q < 1.0:  # c is convex in y but not in s: only its gradient is safe
                 for k in range(d):
-                    loss += abs(2.0 * rise * (nodes[group, k, t] - x[i, k]) - nodes[group, 2 * d + k, t]) * nodes[group, d + k, t]
+                    g = abs(2.0 * rise * (nodes[group, k, t] - x[i, k]) - nodes[group, 2 * d + k, t])
+                    loss += g * nodes[group, d + k, t]
             else:
                 for k in range(d):
                     g = abs(2.0 * rise * (nodes[group, k, t] - x[i, k]) - nodes[group, 2 * d + k, t])

@@ -1,0 +1,28 @@
+"""The declared lists hold: every twinned operation exists on each side that is built, with one signature."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+
+import otgen_kernels
+import pytest
+from otgen_kernels import host
+
+
+def parameters(function) -> list[tuple[str, object]]:
+    return [(p.name, p.kind) for p in inspect.signature(function).parameters.values() if p.name != "path"]
+
+
+@pytest.mark.parametrize("name", otgen_kernels.TWINNED)
+def test_twins_share_a_signature(name):
+    public = parameters(getattr(otgen_kernels, name))
+    sides = ["cpu"] + ["cuda"] * (importlib.util.find_spec("otgen_kernels.cuda") is not None)
+    for side in sides:
+        twin = getattr(importlib.import_module(f"otgen_kernels.{side}.pairs"), name)
+        assert parameters(twin) == public
+
+
+def test_host_only_names_are_the_names_of_host():
+    names = {name for name, value in vars(host).items() if not name.startswith("_") and callable(value)}
+    assert names == set(otgen_kernels.HOST_ONLY)
