@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import otgen_kernels
 import pytest
+
+import otgen_kernels
 
 
 class DeviceArray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import naive
 import numpy as np
-import otgen_kernels
 import pytest
+
+import naive
+import otgen_kernels
 from otgen_kernels.cpu.pairs import PairIndex
 from tolerance import tol
 

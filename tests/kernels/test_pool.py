@@ -10,8 +10,9 @@ import threading
 import time
 
 import numpy as np
-import otgen_kernels
 import pytest
+
+import otgen_kernels
 from otgen_kernels.cpu import pool
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import inspect
 
-import otgen_kernels
 import pytest
+
+import otgen_kernels
 from otgen_kernels import host
 
 
