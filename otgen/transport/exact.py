@@ -145,7 +145,6 @@ def solve(
     solution = work.restore(found, f, g)
     result = _transport(solution, work, tol, home)
     if autograd.wants_gradient(C, a, b):
-        f, g = _weight_duals(solution)
         gradients = result.plan.toarray(), centred(f, work.a), centred(g, work.b)
         value = autograd.attach(solution.value, home, zip((C, a, b), gradients))
         result = replace(result, value=value, objective=value)
@@ -257,7 +256,7 @@ def _transport(
 
 
 def _weight_duals(solution: Solution) -> tuple[np.ndarray, np.ndarray]:
-    """Potentials to read weight gradients from; 0 where nothing moves, since f = g = 0 is optimal there too."""
+    """Potentials to read weight gradients from; 0 at value 0, where f = g = 0 is optimal for costs >= 0."""
     if solution.value == 0:
         return np.zeros_like(solution.f), np.zeros_like(solution.g)
     return solution.f, solution.g
