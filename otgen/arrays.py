@@ -103,16 +103,16 @@ def _read_sparse(C: Any) -> tuple[Any, Home]:
     return csr, home
 
 
-def read_weights(a: Any, b: Any, n: int, m: int, *like: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+def read_weights(a: Any, b: Any, n: int, m: int, **like: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return float64 weights a (n,) and b (m,) of one mass; (None, None) if both are None.
 
     One None beside given weights is uniform with mass 1. Masses that differ by no more than 8 sqrt(max(n, m)) eps
     relative (eps of the coarser dtype given, at most float32's) count as equal and b is rescaled to the mass of a.
-    `like` are the arrays whose library and device the weights must share.
+    `like` are the named arrays whose library and device the weights must share.
     """
     if a is None and b is None:
         return None, None
-    _common_home(**{f"x{i}" if i else "x": value for i, value in enumerate(like)}, a=a, b=b)
+    _common_home(**like, a=a, b=b)
     a_read, eps_a = _read_weight(a, "a", n)
     b_read, eps_b = _read_weight(b, "b", m)
     mass, other = float(a_read.sum()), float(b_read.sum())

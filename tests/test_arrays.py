@@ -111,7 +111,7 @@ def test_the_line_takes_one_axis_or_columns():
 
 
 def test_both_weights_none_stay_none():
-    assert read_weights(None, None, 3, 4, GOOD, GOOD) == (None, None)
+    assert read_weights(None, None, 3, 4, x=GOOD, y=GOOD) == (None, None)
 
 
 def test_one_weight_none_is_uniform_of_mass_one():
@@ -265,7 +265,7 @@ def test_libraries_do_not_mix(torch):
     with pytest.raises(TypeError, match="arrays must come from one library; x is torch, y is numpy"):
         read(x, GOOD)
     with pytest.raises(TypeError, match="one library; x is numpy, a is torch"):
-        read_weights(x[:, 0], None, 3, 3, GOOD)
+        read_weights(x[:, 0], None, 3, 3, x=GOOD)
     read(x, GOOD.tolist())
 
 

@@ -48,7 +48,7 @@ def wasserstein(
     cost = make_cost(metric, p)
     tol, max_iter = check_options(tol, max_iter, progress)
     x_host, y_host, home = read_points(x, y)
-    a_host, b_host = read_weights(a, b, len(x_host), len(y_host), x, y)
+    a_host, b_host = read_weights(a, b, len(x_host), len(y_host), x=x, y=y)
     if x_host.shape[1] == 1 and metric != "cosine":
         return line.distance(x_host, y_host, a_host, b_host, cost.p, home, (x, y, a, b), scalar=True)
     problem = _PointProblem(x_host, y_host, a_host, b_host, cost)
@@ -93,7 +93,7 @@ def solve_sample(
     parsed = parse_cost(cost)
     tol, max_iter = check_options(tol, max_iter, progress, eps, unbalanced)
     x_host, y_host, home = read_points(x, y)
-    a_host, b_host = read_weights(a, b, len(x_host), len(y_host), x, y)
+    a_host, b_host = read_weights(a, b, len(x_host), len(y_host), x=x, y=y)
     check_domain(parsed, x_host, y_host)
     problem = _PointProblem(x_host, y_host, a_host, b_host, parsed)
     solution = problem.solve(tol, max_iter, progress)
@@ -129,7 +129,7 @@ def solve(
     tol, max_iter = check_options(tol, max_iter, progress, eps, unbalanced)
     costs, home = read_costs(C)
     n, m = costs.shape
-    a_host, b_host = read_weights(a, b, n, m, C)
+    a_host, b_host = read_weights(a, b, n, m, C=C)
     sparse = is_sparse(costs)
     check_size(n, m, costs.nnz if sparse else 0)
     work = _Masses(a_host, b_host, n, m)

@@ -29,7 +29,7 @@ def wasserstein_1d(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 1
     """
     p = check_p(p)
     x_host, y_host, home = read_points(x, y, columns=True)
-    a_host, b_host = read_weights(a, b, len(x_host), len(y_host), x, y)
+    a_host, b_host = read_weights(a, b, len(x_host), len(y_host), x=x, y=y)
     return distance(x_host, y_host, a_host, b_host, p, home, (x, y, a, b), scalar=x_host.ndim == 1)
 
 
