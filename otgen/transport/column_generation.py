@@ -25,11 +25,10 @@ from .pricing import Costs, MatrixCosts, PointCosts
 Array = np.ndarray
 Progress = Callable[[dict[str, Any]], None]
 
-START_ARCS = 10  # candidates of every row and column that open a level (k)
+START_ARCS = 10  # candidates of every row and column that open a level; doubled where the level above lacked many
 ROUND_ARCS = 5  # violated arcs of a row or column that may join in one round
-COARSE_ROUNDS = 3  # a coarse level only has to give good duals
-COARSE_GAP = 1e-4  # relative to its scale; finer is lost in the quantisation
-FIRST_TOL = 1e-5  # relative to the mean cost: what the first round of a level pivots to, since arcs are still missing
+COARSE_ROUNDS = 4  # a coarse level only has to give good duals
+COARSE_GAP = 1e-7  # relative to its scale; stopping at 1e-4 cost the next level twice the pivots in W1
 NEXT_TOL = 0.1  # of the gap the last round left: pivoting further than the missing arcs allow is wasted
 PIVOT_TOL = 2e-14  # relative to the mean cost: reduced costs below it are rounding
 PRICE_TOL = 2e-13  # relative to the mean cost; n arcs of it stay far below a gap of 1e-9
@@ -71,53 +70,33 @@ def solve_points(
     """Solve between points x (n, d), y (m, d) with positive weights a, b of equal mass for the cost metric**p."""
     unit = 1.0
     if metric == "cosine":
-        # 1 - cos is half the squared chord between unit vectors
+        # 1 - cos is half the squared chord between unit vectors, and means of those still make a coarser problem
         x, y = (points / np.linalg.norm(points, axis=1, keepdims=True) for points in (x, y))
         metric, p, unit = "euclidean", 2 * p, 0.5**p
-    exponent = _exponent(x, y)
-    x_order, y_order = (host.kd_order(np.ldexp(points, -exponent)) for points in (x, y))
-    costs = PointCosts(np.ldexp(x[x_order], -exponent), np.ldexp(y[y_order], -exponent), metric, p)
-    mass = float(a.sum())
-    levels = point_levels(costs, *host.whole_masses(a[x_order], b[y_order]))
-    solution = _descend(levels, a[x_order] / mass, b[y_order] / mass, tol, max_iter, progress)
-    return _restored(solution, x_order, y_order, unit * 2.0 ** (exponent * p), mass)
-
-
-def _exponent(x: Array, y: Array) -> int:
-    """The power of two that brings the box around both clouds to a longest side in [1/2, 1)."""
-    low, high = np.minimum(x.min(axis=0), y.min(axis=0)), np.maximum(x.max(axis=0), y.max(axis=0))
-    return int(np.frexp((high / 4 - low / 4).max())[1]) + 2  # quarters, so that the difference cannot overflow
+    x_order, y_order = host.kd_order(x), host.kd_order(y)
+    costs = PointCosts(x[x_order], y[y_order], metric, p)
+    a, b = a[x_order], b[y_order]
+    found = _descend(point_levels(costs, *host.whole_masses(a, b)), a, b, tol, max_iter, progress)
+    f, g = np.empty_like(found.f), np.empty_like(found.g)
+    f[x_order], g[y_order] = unit * found.f, unit * found.g
+    return replace(
+        found,
+        rows=x_order[found.rows],
+        cols=y_order[found.cols],
+        f=f,
+        g=g,
+        value=unit * found.value,
+        lower_bound=unit * found.lower_bound,
+        gap=unit * found.gap,
+        scale=unit * found.scale,
+    )
 
 
 def solve_dense(
     C: Array, a: Array, b: Array, *, tol: float, max_iter: int | None, progress: Progress | None = None
 ) -> Solution:
     """Solve for a float64 cost matrix C (n, m) and positive weights a, b of equal mass."""
-    mass = float(a.sum())
-    levels = matrix_levels(MatrixCosts(C), *host.whole_masses(a, b))
-    solution = _descend(levels, a / mass, b / mass, tol, max_iter, progress)
-    return _restored(solution, None, None, 1.0, mass)
-
-
-def _restored(solution: Solution, x_order: Array | None, y_order: Array | None, unit: float, mass: float) -> Solution:
-    """Bring a solution of the ordered, scaled problem of mass 1 back to the caller's order, cost unit and mass."""
-    rows, cols, f, g = solution.rows, solution.cols, solution.f * unit, solution.g * unit
-    if x_order is not None and y_order is not None:
-        rows, cols = x_order[rows], y_order[cols]
-        f, g = np.empty_like(f), np.empty_like(g)
-        f[x_order], g[y_order] = solution.f * unit, solution.g * unit
-    return replace(
-        solution,
-        rows=rows,
-        cols=cols,
-        mass=solution.mass * mass,
-        f=f,
-        g=g,
-        value=solution.value * unit * mass,
-        lower_bound=solution.lower_bound * unit * mass,
-        gap=solution.gap * unit * mass,
-        scale=solution.scale * unit * mass,
-    )
+    return _descend(matrix_levels(MatrixCosts(C), *host.whole_masses(a, b)), a, b, tol, max_iter, progress)
 
 
 class _Restricted:
@@ -130,9 +109,11 @@ class _Restricted:
         self.units = level.a.sum()
         self.mean = costs.mean_cost(level.a / self.units, level.b / self.units)
         g = np.zeros(m) if above is None else costs.implied(above.costs, above.f)
-        values, by_row = costs.rows_smallest(g, min(START_ARCS, m))
+        # flat duals, as those of W1 along its rays, leave many arcs of nearly no reduced cost to choose from
+        k = START_ARCS if above is None or above.missing <= sum(above.costs.shape) / 2 else 2 * START_ARCS
+        values, by_row = costs.rows_smallest(g, min(k, m))
         self.f0 = values[:, 0].copy()
-        values, by_col = costs.columns_smallest(self.f0, min(START_ARCS, n))
+        values, by_col = costs.columns_smallest(self.f0, min(k, n))
         self.g0 = values[:, 0].copy()
         self.f, self.g, self.lower = self.f0, self.g0, self._dual_value(self.f0, self.g0)
         self.simplex = host.NetworkSimplex(level.a, level.b)
@@ -145,7 +126,9 @@ class _Restricted:
         self.price = 2.0 * float(reduced.max()) or self.mean or 1.0
         self.simplex.start(np.argsort(reduced, kind="stable"), self.price)
         self.least_tol = PIVOT_TOL * self.mean
-        self.tol = max(FIRST_TOL * self.mean, self.least_tol)
+        # arcs are still missing, so the first round need not tell the candidates below their median apart
+        self.tol = max(float(np.median(reduced)), self.least_tol)
+        self.missing = 0  # arcs that pricing has added
 
     def _refined(self, above: _Restricted | None) -> tuple[Array, Array]:
         """Arcs between the children of the arcs that carry mass one level above: they make a feasible plan certain."""
@@ -209,6 +192,7 @@ class _Restricted:
         none = np.empty(0, np.int32)
         rows, cols = host.merge_arcs(*self.costs.shape, by_row, by_col, none, none)
         self._add(rows, cols)
+        self.missing += len(rows)
         return len(rows)
 
     def raise_price(self) -> None:
@@ -220,7 +204,7 @@ class _Restricted:
 def _descend(
     levels: list[Level], a: Array, b: Array, tol: float, max_iter: int | None, progress: Progress | None
 ) -> Solution:
-    """Solve from the coarsest level to the finest, whose masses of sum 1 are a and b; Ctrl-C ends with what there is."""
+    """Solve from the coarsest level to the finest, whose masses are a and b; Ctrl-C ends with what there is."""
     began = time.perf_counter()
     state, depth, rounds, message = None, len(levels), 0, ""
     try:
@@ -273,7 +257,7 @@ def _proven(state: _Restricted, a: Array, b: Array, tol: float, rounds: int, mes
         rows, cols, mass = (np.concatenate(pair) for pair in zip((rows, cols, mass), more, strict=True))
     value = float(state.costs.at(rows, cols) @ mass)
     lower = float(a @ state.f + b @ state.g)
-    gap, scale = max(value - lower, 0.0), max(abs(value), MEAN_SHARE * state.mean)
+    gap, scale = max(value - lower, 0.0), max(abs(value), MEAN_SHARE * state.mean * a.sum())
     converged = gap <= tol * scale
     return Solution(
         rows, cols, mass, state.f, state.g, value, lower, gap, scale, rounds, converged,

@@ -339,6 +339,11 @@ class NetworkSimplex:
         self.cost[: self.n_nodes - 1] = price
         self.refresh()
 
+    def set_costs(self, cost, price):
+        """Replace the costs of all real arcs, in the order they were added, and the price of the artificial ones."""
+        self.cost[self.n_nodes - 1 : self.n_arcs] = cost
+        self.set_price(price)
+
     def refresh(self):
         """Recompute the potentials from the tree, free of what many small shifts have added up to."""
         _potentials(self.cost, self.parent, self.thread, self.arc, self.up, self.pi)
