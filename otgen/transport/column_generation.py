@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
+
 from otgen_kernels import host
 
 from .multiscale import ALL_ARCS, Level, matrix_levels, point_levels
-from .pricing import Costs, MatrixCosts, PointCosts
+from .pricing import MatrixCosts, PointCosts
+from .solution import MEAN_SHARE, Progress, Solution, verdict
 
 Array = np.ndarray
-Progress = Callable[[dict[str, Any]], None]
 
 START_ARCS = 10  # candidates of every row and column that open a level; doubled where the level above lacked many
 ROUND_ARCS = 5  # violated arcs of a row or column that may join in one round
@@ -32,27 +31,8 @@ COARSE_GAP = 1e-7  # relative to its scale; stopping at 1e-4 cost the next level
 NEXT_TOL = 0.1  # of the gap the last round left: pivoting further than the missing arcs allow is wasted
 PIVOT_TOL = 2e-14  # relative to the mean cost: reduced costs below it are rounding
 PRICE_TOL = 2e-13  # relative to the mean cost; n arcs of it stay far below a gap of 1e-9
-MEAN_SHARE = 1e-3  # of the mean cost: the least scale a gap is measured against, for values near 0
 SLICE = 20_000  # pivots between two looks at Ctrl-C
 PATIENCE = 50  # pivots per node after which a round is taken to chase rounding, and its tolerance grows tenfold
-
-
-@dataclass(frozen=True)
-class Solution:
-    """An optimal plan as a list of arcs and duals feasible for every pair; `gap` = value - lower_bound is its proof."""
-
-    rows: Array
-    cols: Array
-    mass: Array
-    f: Array
-    g: Array
-    value: float
-    lower_bound: float
-    gap: float
-    scale: float
-    n_iter: int
-    converged: bool
-    message: str
 
 
 def solve_points(
@@ -174,7 +154,7 @@ class _Restricted:
         return float(self.costs.at(rows, cols) @ mass) / self.units
 
     def price_rows(self) -> Array:
-        """Make f the c-transform of the current g, keep the pair if it proves more, and return the violated arcs by row."""
+        """Make f the c-transform of g, keep the pair if it proves more, and return the violated arcs by row."""
         u, v = self.simplex.duals()
         self.f_now, self.g_now = self.f0 + u, self.g0 + v
         values, cols = self.costs.rows_smallest(self.g_now, min(ROUND_ARCS, self.costs.shape[1]))
@@ -237,7 +217,6 @@ def _descend(
                 added = state.add_violated(violated)
                 if not state.tighten(gap) and (added == 0 or pivots == 0):
                     if gap < np.inf:
-                        message = "no arc is violated beyond rounding, yet the gap is above tol" if depth == 0 else ""
                         break
                     state.raise_price()
     except KeyboardInterrupt:
@@ -261,5 +240,5 @@ def _proven(state: _Restricted, a: Array, b: Array, tol: float, rounds: int, mes
     converged = gap <= tol * scale
     return Solution(
         rows, cols, mass, state.f, state.g, value, lower, gap, scale, rounds, converged,
-        "proven optimal" if converged else message,
+        verdict(converged, message),
     )  # fmt: skip

@@ -14,10 +14,10 @@ from otgen_kernels.cpu.line import uniform_masses
 from .. import autograd
 from ..arrays import Home, check_options, check_size, is_sparse, read_costs, read_points, read_weights
 from . import column_generation, line, listed_arcs
-from .column_generation import Solution
 from .costs import Cost, check_domain, diameter, make_cost, pair_gradients, parse_cost
 from .potentials import centred, extend_over_matrix, extend_over_points
 from .result import ConvergenceError, Points, Transport
+from .solution import Solution
 
 Progress = Callable[[dict], None] | None
 

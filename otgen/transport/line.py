@@ -12,9 +12,9 @@ from otgen_kernels.cpu import line
 
 from .. import autograd
 from ..arrays import Home, read_points, read_weights
-from .column_generation import Solution
 from .costs import Cost, check_p
 from .potentials import centred, extend_over_points
+from .solution import Solution
 
 
 def wasserstein_1d(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 1) -> Any:

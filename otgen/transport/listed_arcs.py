@@ -6,9 +6,11 @@ import time
 from typing import Any
 
 import numpy as np
+
 from otgen_kernels import host
 
-from .column_generation import MEAN_SHARE, PIVOT_TOL, SLICE, Progress, Solution
+from .column_generation import PIVOT_TOL, SLICE
+from .solution import MEAN_SHARE, Progress, Solution, verdict
 
 Array = np.ndarray
 
@@ -18,7 +20,7 @@ class InfeasibleError(ValueError):
 
     def __init__(self, source: int) -> None:
         super().__init__(
-            f"C is infeasible: source {source} cannot ship all its mass, the targets its stored entries lead to are full. "
+            f"C is infeasible: source {source} cannot ship all its mass, the targets of its stored entries are full. "
             "Store more entries, or change the weights."
         )
         self.source = source
@@ -73,8 +75,7 @@ def solve_sparse(
         progress(
             {"level": 1, "levels": 1, "round": 1, "arcs": len(costs), "gap": gap, "scale": scale, "seconds": seconds}
         )
-    message = "proven optimal" if converged else message or "no arc is violated beyond rounding, yet the gap is above tol"
-    return Solution(rows, cols, mass, f, g, value, lower, gap, scale, 1, converged, message)
+    return Solution(rows, cols, mass, f, g, value, lower, gap, scale, 1, converged, verdict(converged, message))
 
 
 def _least(values: Array, at: Array, size: int) -> Array:

@@ -1,7 +1,7 @@
 """The coarser problems whose optimal duals start the next finer one: the starting duals decide the cost of exact OT.
 
 Points are merged four by four along a k-d tree, so a coarse arc with mass says where its sixteen children may ship and
-the finer problem always has a feasible start. A bare matrix has no such geometry; its coarser levels are random samples.
+the finer problem always has a feasible start. A bare matrix has no such geometry; its coarser levels are samples.
 
 Source: multiscale transport as in Merigot, A multiscale approach to optimal transport (2011), and Schmitzer, A sparse
 multiscale algorithm for dense optimal transport, arXiv 1510.05466.
@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from otgen_kernels import host
 
 from .pricing import Costs, MatrixCosts, MatrixSample, PointCosts
@@ -53,7 +54,7 @@ def _merged(x: Array, a: Array) -> tuple[Array, Array, Array]:
 
 
 def matrix_levels(costs: MatrixCosts, a: Array, b: Array) -> list[Level]:
-    """Return the levels of a problem given as a matrix, finest first; each samples a quarter of the rows and columns."""
+    """Return the levels of a matrix problem, finest first; each samples a quarter of the rows and columns above."""
     levels = [Level(costs, a, b)]
     rng = np.random.default_rng(0)
     while costs.shape[0] * costs.shape[1] > ALL_ARCS and max(costs.shape) > KEPT_SIDE:

@@ -6,9 +6,10 @@ a coarser problem's row potentials imply for this problem's columns. Nothing her
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+
 import otgen_kernels as kernels
 from otgen_kernels import host
 
@@ -32,8 +33,8 @@ class Costs(Protocol):
         """c_ij of the listed arcs."""
         ...
 
-    def implied(self, coarse: Costs, f: Array) -> Array:
-        """g_j = min_I c(X_I, y_j) - f_I over the rows of a coarser problem with row potentials f."""
+    def implied(self, coarse: Any, f: Array) -> Array:
+        """g_j = min_I c(X_I, y_j) - f_I over the rows of a coarser problem of the same kind, with row potentials f."""
         ...
 
     def mean_cost(self, a: Array, b: Array) -> float:
@@ -57,7 +58,7 @@ class PointCosts:
     def at(self, rows: Array, cols: Array) -> Array:
         return host.arc_costs(self.x, self.y, rows, cols, metric=self.metric, p=self.p)
 
-    def implied(self, coarse: PointCosts, f: Array) -> Array:
+    def implied(self, coarse: Any, f: Array) -> Array:
         return kernels.c_transform(self.y, coarse.x, f, metric=self.metric, p=self.p)[0]
 
     def mean_cost(self, a: Array, b: Array) -> float:
@@ -85,7 +86,7 @@ class MatrixCosts:
     def at(self, rows: Array, cols: Array) -> Array:
         return self.matrix[rows, cols]
 
-    def implied(self, coarse: MatrixSample, f: Array) -> Array:
+    def implied(self, coarse: Any, f: Array) -> Array:
         return host.matrix_smallest_k_columns(self.matrix[coarse.rows], f, 1)[0][:, 0]
 
     def mean_cost(self, a: Array, b: Array) -> float:

@@ -97,7 +97,7 @@ def refine_arcs(coarse_i, coarse_j, row_starts, col_starts):
 
 @njit(**_options)
 def ship_leftovers(excess_a, excess_b):
-    """Ship what is left from the first sources to the first sinks (north-west corner): (rows, cols, mass); uses both up."""
+    """Ship what is left, first sources to first sinks (north-west corner): (rows, cols, mass); uses both up."""
     n, m = excess_a.size, excess_b.size
     rows = np.empty(n + m, np.int64)
     cols = np.empty(n + m, np.int64)

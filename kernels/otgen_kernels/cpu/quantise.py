@@ -93,7 +93,7 @@ def group_starts(n):
 
 
 def group_means(x, a, starts):
-    """Replace each group by its weighted mean and its mass: x (n, d), a (n,) -> (N, d), (N,). A massless group: plain mean."""
+    """Weighted mean and mass of each group: x (n, d), a (n,) -> (N, d), (N,); the plain mean where it has no mass."""
     mass = np.add.reduceat(a, starts[:-1])
     count = np.diff(starts)
     empty = np.repeat(mass == 0.0, count)
