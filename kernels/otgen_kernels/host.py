@@ -1,6 +1,7 @@
 """Kernels that only ever run on the host: the network simplex, and the quantising and arc lists around it."""
 
 from .cpu.arcs import arc_costs as arc_costs
+from .cpu.arcs import cost_matrix as cost_matrix
 from .cpu.arcs import matrix_smallest_k as matrix_smallest_k
 from .cpu.arcs import matrix_smallest_k_columns as matrix_smallest_k_columns
 from .cpu.arcs import merge_arcs as merge_arcs

@@ -104,7 +104,7 @@ class _Restricted:
         reduced = self._add(rows, cols)
         # both ends of an unshipped unit pay the price, so the dearest candidate is still cheaper than not shipping
         self.price = 2.0 * float(reduced.max()) or self.mean or 1.0
-        self.simplex.start(np.argsort(reduced, kind="stable"), self.price)
+        self.simplex.start(np.argsort(reduced), self.price)
         self.least_tol = PIVOT_TOL * self.mean
         # arcs are still missing, so the first round need not tell the candidates below their median apart
         self.tol = max(float(np.median(reduced)), self.least_tol)

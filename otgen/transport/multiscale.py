@@ -19,7 +19,7 @@ from .pricing import Costs, MatrixCosts, MatrixSample, PointCosts
 
 Array = np.ndarray
 
-ALL_ARCS = 128 * 128  # pairs below which every arc is a candidate and no coarser level pays
+ALL_ARCS = 32 * 32  # pairs below which every arc is a candidate and no coarser level pays
 KEPT_SIDE = 64  # points below which a side is not merged further: a coarser one says nothing of the finer one's duals
 
 

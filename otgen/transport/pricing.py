@@ -15,6 +15,8 @@ from otgen_kernels import host
 
 Array = np.ndarray
 
+CACHED_PAIRS = 2**18  # pairs whose costs, 2 MB, stay in cache
+
 
 class Costs(Protocol):
     """c_ij of an n x m transport problem."""
@@ -48,17 +50,31 @@ class PointCosts:
     def __init__(self, x: Array, y: Array, metric: str, p: float) -> None:
         self.x, self.y, self.metric, self.p = x, y, metric, p
         self.shape = (len(x), len(y))
+        self.matrix = self._matrix(x, y)
+
+    def _matrix(self, x: Array, y: Array) -> Array | None:
+        """The cost matrix where it is small: reading it again costs less than a call of the engine."""
+        return host.cost_matrix(x, y, metric=self.metric, p=self.p) if len(x) * len(y) <= CACHED_PAIRS else None
 
     def rows_smallest(self, g: Array, k: int) -> tuple[Array, Array]:
+        if self.matrix is not None:
+            return host.matrix_smallest_k(self.matrix, g, k)
         return kernels.smallest_k(self.x, self.y, g, k, metric=self.metric, p=self.p)
 
     def columns_smallest(self, f: Array, k: int) -> tuple[Array, Array]:
+        if self.matrix is not None:
+            return host.matrix_smallest_k_columns(self.matrix, f, k)
         return kernels.smallest_k(self.y, self.x, f, k, metric=self.metric, p=self.p)
 
     def at(self, rows: Array, cols: Array) -> Array:
+        if self.matrix is not None:
+            return self.matrix[rows, cols]
         return host.arc_costs(self.x, self.y, rows, cols, metric=self.metric, p=self.p)
 
     def implied(self, coarse: Any, f: Array) -> Array:
+        matrix = self._matrix(coarse.x, self.y)
+        if matrix is not None:
+            return host.matrix_smallest_k_columns(matrix, f, 1)[0][:, 0]
         return kernels.c_transform(self.y, coarse.x, f, metric=self.metric, p=self.p)[0]
 
     def mean_cost(self, a: Array, b: Array) -> float:

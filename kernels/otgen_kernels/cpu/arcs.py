@@ -13,6 +13,11 @@ def arc_costs(x, y, rows, cols, *, metric, p):
     return _arc_costs(x, y, rows, cols, *_codes(metric, p))
 
 
+def cost_matrix(x, y, *, metric, p):
+    """metric(x_i, y_j)**p of all pairs (n, m), as `arc_costs`: for problems so small that the matrix stays in cache."""
+    return _cost_matrix(x, y, *_codes(metric, p))
+
+
 def _codes(metric, p):
     squares = metric == "euclidean"
     form = SQUARES if squares else ABSOLUTES if metric == "cityblock" else MAXIMUM
@@ -26,6 +31,15 @@ def _arc_costs(x, y, rows, cols, form, shape, q, unit):
     costs = np.empty(rows.size)
     for e in range(rows.size):
         costs[e] = cost(x, rows[e], y, cols[e], form, shape, q, unit)
+    return costs
+
+
+@njit(**_options)
+def _cost_matrix(x, y, form, shape, q, unit):
+    costs = np.empty((x.shape[0], y.shape[0]))
+    for i in range(x.shape[0]):
+        for j in range(y.shape[0]):
+            costs[i, j] = cost(x, i, y, j, form, shape, q, unit)
     return costs
 
 
