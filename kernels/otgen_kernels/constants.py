@@ -29,3 +29,6 @@ TILE_COLUMNS = 1024
 
 BLOCK = 128
 """Pairs of a row screened at once behind a GEMM."""
+
+SCAN_BYTES = 1 << 18
+"""Points of y that all rows of a tile look at before the next ones: a quarter of the L2 cache of a core."""

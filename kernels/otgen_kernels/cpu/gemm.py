@@ -13,7 +13,7 @@ from numba import njit
 from ..constants import BIG, BLOCK, TILE_COLUMNS, TILE_ROWS
 from . import pool
 from .costs import Cost
-from .decide import IDENTITY, POWER, ROOT, SQUARE, SQUARES, ascend, cost, keep
+from .decide import IDENTITY, POWER, ROOT, SQUARE, SQUARES, cost, settle
 
 _U = 2.0**-24
 _UP = np.float32(1 + 2.0**-20)  # makes up for a few roundings in float32
@@ -48,28 +48,29 @@ def _screen(product, r, block, square, height, near, limit, shape, unit, score):
         for t in range(size):
             score[t] -= limit
             hits += one if score[t] <= zero else zero
-    return hits
+    # Nothing is added: but an array that ends in several branches has its references counted, atomically.
+    return hits + zero * np.float32(height.shape[0] + score.shape[0])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def fold_tile(
     product, row, columns, x, y, h, near, square, height, highest, shift, spare, grow, shape, q, unit,
-    values, indices, sizes,
+    value, index, sizes,
 ):  # fmt: skip
-    """Offer every pair of a tile that may matter to the heaps of its rows row, row + 1, ..."""
-    k = values.shape[1]
+    """Offer every pair of a tile that may matter to the candidates of its rows row, row + 1, ..."""
+    k = value.shape[1] // 2
     width = product.shape[2]
     score = np.empty(width, np.float32)
     for r in range(product.shape[0]):
         i = row + r
-        size = sizes[i]
+        size = sizes[r]
+        best = value[r, k - 1] if size == k else BIG
         for block in range(product.shape[1]):
             t = 0
             while t < width:
                 # The most that c + (max h - h_j) may be, in the units of the tile and rounded up.
-                best = values[i, 0] if size == k else BIG
                 limit = ((best + shift) + spare) * (1.0 + 1e-6) * grow + 1e-30
-                if size < k:
+                if best == BIG:
                     limit = np.inf
                 elif shape == POWER:
                     limit = max(limit + highest[block], 0.0) ** (1.0 / q) / unit * (1.0 + 1e-6)
@@ -85,16 +86,15 @@ def fold_tile(
                             break
                         v = cost(x, i, y, j, SQUARES, shape, q, np.float64(unit)) - h[j]
                         if v <= best:
-                            size = keep(v, j, j, i, values, indices, indices, size)
-                            break  # a lower limit may spare the rest of the block
-        sizes[i] = size
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def finish_rows(lo, hi, values, indices):
-    """Sort the heaps of rows lo..hi."""
-    for i in range(lo, hi):
-        ascend(i, values, indices, indices)
+                            value[r, size], index[r, size] = v, j
+                            size += 1
+                            if size == 2 * k:
+                                settle(value, index, r, size)
+                                size = k
+                                best = value[r, k - 1]
+                                break  # the lower limit may spare the rest of the block
+        settle(value, index, r, size)
+        sizes[r] = min(size, k)
 
 
 class _Cloud:
@@ -131,7 +131,7 @@ class GemmPairs:
         """Fill values and indices for the cloud `rows` (0: x, 1: y) against the other, whose offsets are h."""
         x, y, cost = self._raw[rows], self._raw[1 - rows], self._cost
         near, far = self._clouds[rows], self._clouds[1 - rows]
-        d = x.shape[1]
+        d, k = x.shape[1], values.shape[1]
         # In random order a new best pair is found log m times, whatever the order of y; for a power blocks of like h
         # are worth more.
         columns = np.random.default_rng(0).permutation(len(y))
@@ -149,13 +149,14 @@ class GemmPairs:
         norm, most = np.sqrt(near.square), np.sqrt(far.square.max())
         doubt = _U * (2 * d * norm * most + 4 * (norm + most) ** 2) + 2 * self._moved * (norm + most) + self._moved**2
         screened = (near.square - 1.1 * doubt - 1e-30).astype(np.float32)
-        sizes = np.zeros(len(x), np.int64)
         square, height = square.reshape(-1, BLOCK), height.reshape(-1, BLOCK)
 
         def work(tile: int) -> None:
             lo = tile * TILE_ROWS
             hi = min(lo + TILE_ROWS, len(x))
             left = near.points[lo:hi] * np.float32(-2)
+            value, index = np.empty((hi - lo, 2 * k)), np.empty((hi - lo, 2 * k), np.int64)
+            sizes = np.zeros(hi - lo, np.int64)
             room = np.empty((hi - lo) * min(TILE_COLUMNS, padded), np.float32)
             for first in range(0, padded, TILE_COLUMNS):
                 last = min(first + TILE_COLUMNS, padded)
@@ -165,9 +166,9 @@ class GemmPairs:
                 fold_tile(
                     product.reshape(hi - lo, -1, BLOCK), lo, names[first:last], x, y, h, screened, square[blocks],
                     height[blocks], highest[blocks], shift, 16 * eps * largest, self._grow, cost.shape, cost.q,
-                    np.float32(cost.unit), values, indices, sizes,
+                    np.float32(cost.unit), value, index, sizes,
                 )  # fmt: skip
-            finish_rows(lo, hi, values, indices)
+            values[lo:hi], indices[lo:hi] = value[:, :k], index[:, :k]
 
         with pool.blas_single_thread():
             pool.run(work, -(-len(x) // TILE_ROWS), serial=serial)

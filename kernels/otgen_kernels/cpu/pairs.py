@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..constants import SERIAL_PAIRS, TREE_DIMS
+from ..constants import SERIAL_PAIRS, SMALL_DIMS, TREE_DIMS
 from .costs import describe, exponent, scale_by_power, unit_rows
 from .decide import SQUARES
 from .gemm import GemmPairs
+from .scan import ScanPairs
 from .search import TreePairs
 
 
@@ -41,12 +42,14 @@ class PairIndex:
             x, y = np.ldexp(x.astype(np.float64), -e), np.ldexp(y.astype(np.float64), -e)
             self._exponent = e * p
         if path is None:
-            path = "tree" if x.shape[1] <= TREE_DIMS else "gemm" if cost.form == SQUARES else "loops"
+            by_gemm = cost.form == SQUARES
+            few = TREE_DIMS if by_gemm else SMALL_DIMS
+            path = "tree" if x.shape[1] <= few else "gemm" if by_gemm else "loops"
         if path == "gemm":
             self._pairs = GemmPairs(x, y, cost)
         else:
             x, y = x.astype(np.float64, copy=False), y.astype(np.float64, copy=False)
-            self._pairs = TreePairs(x, y, cost, sort=path == "tree")
+            self._pairs = (TreePairs if path == "tree" else ScanPairs)(x, y, cost)
         self._sizes = (len(x), len(y))
 
     def c_transform(self, h: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

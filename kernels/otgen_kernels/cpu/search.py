@@ -12,69 +12,12 @@ from numba import njit
 from ..constants import BIG, FAN, LEAF, SMALL_DIMS, TILE_ROWS, TINY
 from . import pool
 from .costs import Cost
-from .decide import ABSOLUTES, IDENTITY, POWER, ROOT, SQUARE, SQUARES, ascend, cost, keep
+from .decide import ABSOLUTES, IDENTITY, POWER, ROOT, SQUARE, SQUARES, cost, settle
+from .scan import screen_leaf
 from .tree import Tree, kd_order
 
-_FAST = {"reassoc", "contract", "nsz"}
 
-
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
-def _screen(x, i, leaves, heights, leaf, dims, form, shape, unit, reach, score):
-    """Score one leaf so that c - h <= reach implies score <= bar; return (bar, how many pass).
-
-    For a power, reach is already the largest s of interest: no power is taken here.
-    """
-    size = leaves.shape[2]  # read, not LEAF: LLVM would unroll the loops first and then fail to vectorise them
-    if len(dims) == 0:
-        for t in range(size):
-            score[t] = 0.0
-        for k in range(x.shape[1]):
-            xk = x[i, k]
-            for t in range(size):
-                u = xk - leaves[leaf, k, t]
-                if len(form) == SQUARES:
-                    score[t] += u * u
-                elif len(form) == ABSOLUTES:
-                    score[t] += abs(u)
-                else:
-                    score[t] = max(score[t], abs(u))
-    else:
-        for t in range(size):
-            s = 0.0
-            for k in range(len(dims)):
-                u = x[i, k] - leaves[leaf, k, t]
-                if len(form) == SQUARES:
-                    s += u * u
-                elif len(form) == ABSOLUTES:
-                    s += abs(u)
-                else:
-                    s = max(s, abs(u))
-            score[t] = s
-    hits = 0
-    if shape == IDENTITY:
-        for t in range(size):
-            score[t] = unit * score[t] - heights[leaf, t]
-            hits += score[t] <= reach
-        return reach, hits
-    if shape == ROOT:
-        for t in range(size):
-            r = reach + heights[leaf, t]  # sqrt(s) <= r, without the root
-            score[t] -= r * abs(r)
-            hits += score[t] <= 0.0
-        return 0.0, hits
-    if shape == SQUARE:
-        for t in range(size):
-            s = unit * score[t]
-            score[t] = s * s - heights[leaf, t]
-            hits += score[t] <= reach
-        return reach, hits
-    for t in range(size):
-        score[t] *= unit
-        hits += score[t] <= reach
-    return reach, hits
-
-
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 def _bound(x, i, nodes, group, dims, form, shape, q, unit, slack, slope, bound):
     """Write a lower bound of c - h over each of 8 nodes into bound; slope is scratch: dc/ds at the centres."""
     d = len(dims) if len(dims) else x.shape[1]
@@ -140,7 +83,7 @@ def _bound(x, i, nodes, group, dims, form, shape, q, unit, slack, slope, bound):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def search(
-    x, rows, lo, hi, order, points, leaves, heights, nodes, starts, counts, dims, form, shape, q, unit, slack, prune,
+    x, rows, lo, hi, y, h, order, leaves, heights, nodes, starts, counts, dims, form, shape, q, unit, slack,
     values, indices,
 ):  # fmt: skip
     """Fill values and indices for the queries rows[lo:hi]; neighbours in rows should be neighbours in space.
@@ -148,52 +91,44 @@ def search(
     dims has length d where d is small (0 elsewhere) and form the length of its number: the types of the two choose
     the loops, so only the ones in use are compiled.
     """
-    m, d = points.shape
+    m, d = y.shape
     k = values.shape[1]
-    value, index, place = np.empty((1, k)), np.empty((1, k), np.int64), np.empty((1, k), np.int64)
+    room = 2 * k  # candidates held unsorted; at 2 k they are cut to the k smallest
+    value, index = np.empty((1, room)), np.empty((1, room), np.int64)
     score, slope, bound = np.empty(leaves.shape[2]), np.empty(FAN), np.empty(FAN)
     pending = np.empty((FAN * counts.shape[0] + 1, 2), np.int64)
     priority = np.empty(FAN * counts.shape[0] + 1)
     for t in range(lo, hi):
         i = rows[t]
         # The previous query's answer bounds this one's: its k pairs are k candidates here too.
-        first = BIG
+        limit = BIG
         if t > lo:
-            first = -BIG
+            limit = -BIG
             for r in range(k):
-                at = place[0, r]
-                v = cost(x, i, points, at, len(form), shape, q, unit) - heights[at // LEAF, at % LEAF]
-                first = max(first, v)
-        limit = first
+                j = index[0, r]
+                limit = max(limit, cost(x, i, y, j, np.int64(len(form)), shape, q, unit) - h[j])
         size = 0
         pending[0, 0], pending[0, 1], priority[0] = counts.shape[0], 0, -BIG
-        depth, leaf = 1, -1
-        while True:
-            if prune:
-                if depth == 0:
-                    break
-                depth -= 1
-                if priority[depth] > limit:
-                    continue
-                level, leaf = pending[depth, 0], pending[depth, 1]
-                if level:
-                    _bound(x, i, nodes, starts[level - 1] + leaf, dims, form, shape, q, unit, slack, slope, bound)
-                    base = depth
-                    for c in range(FAN):
-                        b = bound[c]
-                        if b <= limit and b < 0.5 * BIG:
-                            at = depth
-                            while at > base and priority[at - 1] < b:  # the least bound on top
-                                priority[at] = priority[at - 1]
-                                pending[at, 0], pending[at, 1] = pending[at - 1, 0], pending[at - 1, 1]
-                                at -= 1
-                            priority[at], pending[at, 0], pending[at, 1] = b, level - 1, leaf * FAN + c
-                            depth += 1
-                    continue
-            else:
-                leaf += 1
-                if leaf == leaves.shape[0]:
-                    break
+        depth = 1
+        while depth:
+            depth -= 1
+            if priority[depth] > limit:
+                continue
+            level, leaf = pending[depth, 0], pending[depth, 1]
+            if level:
+                _bound(x, i, nodes, starts[level - 1] + leaf, dims, form, shape, q, unit, slack, slope, bound)
+                base = depth
+                for c in range(FAN):
+                    b = bound[c]
+                    if b <= limit and b < 0.5 * BIG:
+                        at = depth
+                        while at > base and priority[at - 1] < b:  # the least bound on top
+                            priority[at] = priority[at - 1]
+                            pending[at, 0], pending[at, 1] = pending[at - 1, 0], pending[at - 1, 1]
+                            at -= 1
+                        priority[at], pending[at, 0], pending[at, 1] = b, level - 1, leaf * FAN + c
+                        depth += 1
+                continue
             group, lane = leaf // FAN, leaf % FAN
             reach = limit + slack * abs(limit) + nodes[group, 3 * d + 2, lane] + TINY
             if shape == POWER:
@@ -201,52 +136,48 @@ def search(
                 if most < 0.0:
                     continue
                 reach = most ** (1.0 / q) * (1.0 + slack)
-            bar, hits = _screen(x, i, leaves, heights, leaf, dims, form, shape, unit, reach, score)
-            if hits == 0:
+            if not screen_leaf(x, i, leaves, heights, leaf, dims, form, shape, unit, reach, score):
                 continue
-            for u in range(LEAF):
-                if score[u] <= bar:
-                    at = leaf * LEAF + u
-                    if at >= m:
-                        break
-                    v = cost(x, i, points, at, len(form), shape, q, unit) - heights[leaf, u]
+            for u in range(min(LEAF, m - leaf * LEAF)):
+                if score[u] <= 0.0:
+                    j = order[leaf * LEAF + u]
+                    v = cost(x, i, y, j, np.int64(len(form)), shape, q, unit) - h[j]
                     if v <= limit:
-                        size = keep(v, order[at], at, 0, value, index, place, size)
-                        if size == k:
-                            limit = min(first, value[0, 0])
-        ascend(0, value, index, place)
+                        value[0, size], index[0, size] = v, j
+                        size += 1
+                        if size == room:
+                            settle(value, index, 0, size)
+                            size = k
+                            limit = value[0, k - 1]
+        settle(value, index, 0, size)
         for r in range(k):
             values[i, r] = value[0, r]
             indices[i, r] = index[0, r]
 
 
 class TreePairs:
-    """Pairs of the clouds x and y (float64) under one cost, reduced through a tree over either.
+    """Pairs of the clouds x and y (float64) under one cost, reduced through a tree over either."""
 
-    sort=False leaves the points in their order and scans them all: the plain loops.
-    """
-
-    def __init__(self, x: np.ndarray, y: np.ndarray, cost: Cost, *, sort: bool):
-        self._clouds, self._cost, self._sort = (x, y), cost, sort
+    def __init__(self, x: np.ndarray, y: np.ndarray, cost: Cost):
+        self._clouds, self._cost = (x, y), cost
         self._orders: list[np.ndarray | None] = [None, None]
         self._trees: list[Tree | None] = [None, None]
 
     def reduce(self, rows: int, h: np.ndarray, values: np.ndarray, indices: np.ndarray, *, serial: bool) -> None:
         """Fill values and indices for the cloud `rows` (0: x, 1: y) against the other, whose offsets are h."""
-        x, tree, cost = self._clouds[rows], self._tree(1 - rows), self._cost
+        x, y, cost = self._clouds[rows], self._clouds[1 - rows], self._cost
+        tree, order = self._tree(1 - rows), self._order(rows)
         d = x.shape[1]
         slack = cost.slack(d)
         tree.set_heights(h, cost, slack)
-        order = self._order(rows)
         dims = (0,) * d if d <= SMALL_DIMS else ()
         form = (0,) * cost.form
 
         def work(tile: int) -> None:
             lo = tile * TILE_ROWS
             search(
-                x, order, lo, min(lo + TILE_ROWS, len(x)), tree.order, tree.points, tree.leaves, tree.heights,
-                tree.nodes, tree.starts, tree.counts, dims, form, cost.shape, cost.q, cost.unit, slack, self._sort,
-                values, indices,
+                x, order, lo, min(lo + TILE_ROWS, len(x)), y, h, tree.order, tree.leaves, tree.heights, tree.nodes,
+                tree.starts, tree.counts, dims, form, cost.shape, cost.q, cost.unit, slack, values, indices,
             )  # fmt: skip
 
         pool.run(work, -(-len(x) // TILE_ROWS), serial=serial)
@@ -255,12 +186,11 @@ class TreePairs:
         order = self._orders[side]
         if order is None:
             order = self._orders[side] = np.arange(len(self._clouds[side]))
-            if self._sort:
-                kd_order(self._clouds[side], order)
+            kd_order(self._clouds[side], order)
         return order
 
     def _tree(self, side: int) -> Tree:
         tree = self._trees[side]
         if tree is None:
-            tree = self._trees[side] = Tree(self._clouds[side], self._order(side), fit=self._sort)
+            tree = self._trees[side] = Tree(self._clouds[side], self._order(side))
         return tree

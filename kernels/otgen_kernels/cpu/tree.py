@@ -67,17 +67,16 @@ def kd_order(x, order):
 
 
 class Tree:
-    """The points y in k-d order: order (m,), points (m, d), leaves (l, d, 32), and nodes in groups of 8.
+    """The points y in k-d order: order (m,), leaves (l, d, 32), and nodes in groups of 8.
 
     A node's fields: centre (d), half widths (d), slope s of h (d), max of h - <s, y - centre>, max h, rounding of h.
     """
 
-    def __init__(self, y: np.ndarray, order: np.ndarray, *, fit: bool = True):
+    def __init__(self, y: np.ndarray, order: np.ndarray):
         m, d = y.shape
         self.order = order
-        self.points = y[order]
         count = -(-m // LEAF)
-        filled = np.concatenate([self.points, np.broadcast_to(self.points[-1], (count * LEAF - m, d))])
+        filled = y[np.concatenate([order, np.repeat(order[-1:], count * LEAF - m)])]
         self.leaves = np.ascontiguousarray(filled.reshape(count, LEAF, d).transpose(0, 2, 1))
         self.heights = np.full((count, LEAF), -BIG)
         self._levels: list[_Level] = []
@@ -89,7 +88,7 @@ class Tree:
             starts.append(total)
             total += -(-count // FAN)
             self._levels.append(_Level(low, high, span))
-            if count <= FAN or not fit:
+            if count <= FAN:
                 break
             cuts = np.arange(0, count, FAN)
             low, high = np.minimum.reduceat(low, cuts), np.maximum.reduceat(high, cuts)
@@ -99,9 +98,6 @@ class Tree:
         self.nodes[:, 3 * d : 3 * d + 2] = -BIG  # a lane without a child is never worth a visit
         for start, level in zip(starts, self._levels, strict=True):
             self._write(start, 0, np.concatenate([level.centre, level.width], 1))
-        self._fit = fit
-        if not fit:
-            return
         self._offsets = self.leaves - self._levels[0].centre[:, :, None]
         self._weights = np.ones((len(self.leaves), LEAF))
         self._weights.reshape(-1)[m:] = 0.0
@@ -110,12 +106,8 @@ class Tree:
 
     def set_heights(self, h: np.ndarray, cost: Cost, slack: float) -> None:
         """Fit h over every node by least squares; slack is the relative rounding that bounds are protected from."""
-        m, d = self.points.shape
+        m, d = len(self.order), self.leaves.shape[1]
         self.heights.reshape(-1)[:m] = h[self.order]
-        if not self._fit:
-            largest = np.abs(h).max()
-            self.nodes[:, 3 * d + 1], self.nodes[:, 3 * d + 2] = h.max() + slack * largest, slack * largest
-            return
         above = (self.heights - h.max()) * self._weights
         sums, moments = above.sum(1), np.einsum("lt,ldt->ld", above, self._offsets)
         inside = self._weights > 0
