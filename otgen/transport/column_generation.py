@@ -28,6 +28,7 @@ START_ARCS = 10  # candidates of every row and column that open a level; doubled
 ROUND_ARCS = 5  # violated arcs of a row or column that may join in one round
 COARSE_ROUNDS = 4  # a coarse level only has to give good duals
 COARSE_GAP = 1e-7  # relative to its scale; stopping at 1e-4 cost the next level twice the pivots in W1
+FIRST_TOL = 0.5  # of the median candidate; as arcs are still missing, the first round need not tell the best ones apart
 NEXT_TOL = 0.1  # of the gap the last round left: pivoting further than the missing arcs allow is wasted
 PIVOT_TOL = 2e-14  # relative to the mean cost: reduced costs below it are rounding
 PRICE_TOL = 2e-13  # relative to the mean cost; n arcs of it stay far below a gap of 1e-9
@@ -90,7 +91,7 @@ class _Restricted:
         self.mean = costs.mean_cost(level.a / self.units, level.b / self.units)
         g = np.zeros(m) if above is None else costs.implied(above.costs, above.f)
         # flat duals, as those of W1 along its rays, leave many arcs of nearly no reduced cost to choose from
-        k = START_ARCS if above is None or above.missing <= sum(above.costs.shape) / 2 else 2 * START_ARCS
+        k = START_ARCS if above is None or above.missing <= sum(above.costs.shape) else 2 * START_ARCS
         values, by_row = costs.rows_smallest(g, min(k, m))
         self.f0 = values[:, 0].copy()
         values, by_col = costs.columns_smallest(self.f0, min(k, n))
@@ -106,8 +107,7 @@ class _Restricted:
         self.price = 2.0 * float(reduced.max()) or self.mean or 1.0
         self.simplex.start(np.argsort(reduced), self.price)
         self.least_tol = PIVOT_TOL * self.mean
-        # arcs are still missing, so the first round need not tell the candidates below their median apart
-        self.tol = max(float(np.median(reduced)), self.least_tol)
+        self.tol = max(FIRST_TOL * float(np.median(reduced)), self.least_tol)
         self.missing = 0  # arcs that pricing has added
 
     def _refined(self, above: _Restricted | None) -> tuple[Array, Array]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from .pivots import greedy_basis, pivot, potentials, tree_flows
 
-BLOCK = 1.0  # arcs priced before the best is entered, in square roots of the number of arcs
+BLOCK = 0.25  # arcs priced before the best is entered, in square roots of the number of arcs
 SHORTEST_BLOCK = 20  # arcs; below it a pivot's other work dominates
 
 
