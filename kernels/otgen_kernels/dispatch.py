@@ -16,6 +16,7 @@ TWINNED = ("PairIndex", "c_transform", "smallest_k")
 HOST_ONLY = (
     "NetworkSimplex",
     "arc_costs",
+    "cost_matrix",
     "group_means",
     "group_starts",
     "kd_order",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ class DeviceArray:
 
 @pytest.mark.parametrize("where", ["x", "y", "h"])
 def test_an_array_of_another_library_is_refused(where):
-    arrays = {"x": np.zeros((2, 1)), "y": np.zeros((3, 1)), "h": np.zeros(3)} | {where: DeviceArray()}
+    arrays: dict[str, Any] = {"x": np.zeros((2, 1)), "y": np.zeros((3, 1)), "h": np.zeros(3)} | {where: DeviceArray()}
     for call in (otgen_kernels.c_transform, lambda x, y, h, **cost: otgen_kernels.smallest_k(x, y, h, 1, **cost)):
         with pytest.raises(NotImplementedError, match=r"CUDA kernels are not built yet; got a .*DeviceArray.*asnumpy"):
             call(**arrays, metric="euclidean", p=1)

@@ -60,7 +60,7 @@ def _bound(x, i, nodes, group, dims, form, shape, q, unit, slack, slope, bound):
             else:
                 for k in range(d):
                     g = abs(2.0 * rise * (nodes[group, k, t] - x[i, k]) - nodes[group, 2 * d + k, t])
-                    u = min(g, 2.0 * rise * nodes[group, d + k, t]) / max(2.0 * rise, 1e-290)
+                    u = min(g / max(2.0 * rise, 1e-290), nodes[group, d + k, t])
                     loss += (g - rise * u) * u
         elif len(form) == ABSOLUTES:
             for k in range(d):
@@ -98,6 +98,7 @@ def search(
     score, slope, bound = np.empty(leaves.shape[2]), np.empty(FAN), np.empty(FAN)
     pending = np.empty((FAN * counts.shape[0] + 1, 2), np.int64)
     priority = np.empty(FAN * counts.shape[0] + 1)
+    row = np.int64(0)  # not the literal, here and in size: Numba would compile `settle` once more for each
     for t in range(lo, hi):
         i = rows[t]
         # The previous query's answer bounds this one's: its k pairs are k candidates here too.
@@ -107,7 +108,7 @@ def search(
             for r in range(k):
                 j = index[0, r]
                 limit = max(limit, cost(x, i, y, j, np.int64(len(form)), shape, q, unit) - h[j])
-        size = 0
+        size = np.int64(0)
         pending[0, 0], pending[0, 1], priority[0] = counts.shape[0], 0, -BIG
         depth = 1
         while depth:
@@ -146,10 +147,10 @@ def search(
                         value[0, size], index[0, size] = v, j
                         size += 1
                         if size == room:
-                            settle(value, index, 0, size)
+                            settle(value, index, row, size)
                             size = k
                             limit = value[0, k - 1]
-        settle(value, index, 0, size)
+        settle(value, index, row, size)
         for r in range(k):
             values[i, r] = value[0, r]
             indices[i, r] = index[0, r]
