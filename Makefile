@@ -1,7 +1,7 @@
 # make demo   set up .venv, run the main job on generated input, write pictures and a report under runs/demo/
 # make test   set up .venv with the dev extras, run all tests
 # make check  lint, format, types, and the pre-commit configuration
-# make bench  the benchmark of the exact solver, beside POT
+# make bench  the benchmark of the exact solver beside POT, into the README
 # make clean  remove .venv, runs/ and caches
 # Another interpreter: make PYTHON=/path/to/python3.12 demo
 
@@ -56,7 +56,7 @@ check: $(VENV)/dev.stamp
 	@if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then SKIP=pyright pre-commit run --all-files; fi
 
 bench: $(VENV)/dev.stamp
-	$(VENV)/bin/python benchmarks/exact.py
+	$(VENV)/bin/python benchmarks/exact.py --readme
 
 clean:
 	rm -rf $(VENV) runs dist build .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,94 @@
+"""What a case must reach, and whether it did; nothing here measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Record = Mapping[str, Any]
+Verdict = dict[str, Any]  # text: the target; peer: whose, or ""; got: the figure; met: True, False, or None for unknown
+Judge = Callable[[Record, Mapping[str, Record]], Verdict]
+
+
+def seconds(record: Record | None, solver: str) -> float | None:
+    """The time of one solver, None where it did not answer; a peer that was cut off counts as its time limit."""
+    run = (record or {}).get("runs", {}).get(solver, {})
+    if "error" in run and solver != "otgen":
+        return run.get("limit")
+    return run.get("seconds")
+
+
+def speed_ratio(record: Record, peer: str) -> float | None:
+    """How many times otgen's seconds the peer took."""
+    return _quotient(seconds(record, peer), seconds(record, "otgen"))
+
+
+def faster(factor: float, peer: str) -> Judge:
+    """The peer takes at least `factor` times as long."""
+
+    def judge(record: Record, _: Mapping[str, Record]) -> Verdict:
+        ratio = speed_ratio(record, peer)
+        text = f">= {factor:g} x faster" if factor > 1 else "no slower"
+        return _verdict(text, ratio, lambda got: got >= factor, record, peer)
+
+    return judge
+
+
+def lighter(factor: float, peer: str) -> Judge:
+    """The peer's process peaks at `factor` times the memory of otgen's at least, interpreter and imports included."""
+
+    def judge(record: Record, _: Mapping[str, Record]) -> Verdict:
+        runs = record["runs"]
+        ratio = _quotient(runs.get(peer, {}).get("peak_mb"), runs["otgen"].get("peak_mb"))
+        return _verdict(f"peak <= 1/{factor:g}", ratio, lambda got: got >= factor, record, peer)
+
+    return judge
+
+
+def proven(tol: float) -> Judge:
+    """The gap, as a part of the scale, is at most tol."""
+
+    def judge(record: Record, _: Mapping[str, Record]) -> Verdict:
+        return _verdict(f"gap <= {tol:.0e}", record["runs"]["otgen"].get("gap"), lambda got: got <= tol, record)
+
+    return judge
+
+
+def below_megabytes(limit: float) -> Judge:
+    """The whole process stays below the limit."""
+
+    def judge(record: Record, _: Mapping[str, Record]) -> Verdict:
+        peak = record["runs"]["otgen"].get("peak_mb")
+        return _verdict(f"peak < {limit:g} MB", peak, lambda got: got < limit, record)
+
+    return judge
+
+
+def within(limit: float) -> Judge:
+    """It takes at most so many seconds."""
+
+    def judge(record: Record, _: Mapping[str, Record]) -> Verdict:
+        return _verdict(f"<= {limit:g} s", seconds(record, "otgen"), lambda got: got <= limit, record)
+
+    return judge
+
+
+def within_or_peer(limit: float, factor: float, peer: str, case: str, what: str) -> Judge:
+    """It takes at most `limit` seconds, or `factor` times the peer's time in another case if that is longer."""
+
+    def judge(record: Record, records: Mapping[str, Record]) -> Verdict:
+        allowed = max(limit, factor * (seconds(records.get(case), peer) or 0.0))
+        text = f"<= {allowed:.0f} s ({limit:g} s or {factor:g} x {what})"
+        return _verdict(text, seconds(record, "otgen"), lambda got: got <= allowed, record)
+
+    return judge
+
+
+def _verdict(text: str, got: float | None, rule: Callable[[float], bool], record: Record, peer: str = "") -> Verdict:
+    if "error" in record["runs"]["otgen"]:
+        return {"text": text, "peer": peer, "got": None, "met": False}
+    return {"text": text, "peer": peer, "got": got, "met": None if got is None else bool(rule(got))}
+
+
+def _quotient(top: float | None, bottom: float | None) -> float | None:
+    return top / bottom if top is not None and bottom else None
