@@ -26,6 +26,7 @@ Array = np.ndarray
 
 START_ARCS = 10  # candidates of every row and column that open a level; doubled where the level above lacked many
 ROUND_ARCS = 5  # violated arcs of a row or column that may join in one round
+COLUMN_SHARE = 0.05  # violated arcs per row below which the rows' own suffice and a pass over the columns is saved
 COARSE_ROUNDS = 4  # a coarse level only has to give good duals
 COARSE_GAP = 1e-7  # relative to its scale; stopping at 1e-4 cost the next level twice the pivots in W1
 FIRST_TOL = 0.5  # of the median candidate; as arcs are still missing, the first round need not tell the best ones apart
@@ -166,11 +167,15 @@ class _Restricted:
         return cols
 
     def add_violated(self, by_row: Array) -> int:
-        """Add the violated arcs of every row (as priced) and column; returns how many."""
-        values, by_col = self.costs.columns_smallest(self.f_now, min(ROUND_ARCS, self.costs.shape[0]))
-        by_col[self.g_now[:, None] - values <= PRICE_TOL * self.mean] = -1
+        """Add the violated arcs of every row (as priced) and, where these are many, of every column; returns how many."""
+        n, m = self.costs.shape
+        if np.count_nonzero(by_row >= 0) <= COLUMN_SHARE * n:
+            by_col = np.empty((0, 1), np.int64)
+        else:
+            values, by_col = self.costs.columns_smallest(self.f_now, min(ROUND_ARCS, n))
+            by_col[self.g_now[:, None] - values <= PRICE_TOL * self.mean] = -1
         none = np.empty(0, np.int32)
-        rows, cols = host.merge_arcs(*self.costs.shape, by_row, by_col, none, none)
+        rows, cols = host.merge_arcs(n, m, by_row, by_col, none, none)
         self._add(rows, cols)
         self.missing += len(rows)
         return len(rows)
