@@ -119,7 +119,7 @@ class GemmPairs:
     def __init__(self, x: np.ndarray, y: np.ndarray, cost: Cost):
         self._raw, self._cost = (x, y), cost
         centre = 0.5 * (x.mean(0, dtype=np.float64) + y.mean(0, dtype=np.float64))
-        reach = max(np.abs(x - centre).max(), np.abs(y - centre).max())
+        reach = max(np.abs(edge - centre).max() for z in (x, y) for edge in (z.min(0), z.max(0)))
         e = int(np.frexp(reach)[1])
         self._clouds = (_Cloud(x, centre, e), _Cloud(y, centre, e))
         self._grow = 2.0 ** (-2.0 * cost.q * e)

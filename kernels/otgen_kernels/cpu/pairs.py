@@ -35,6 +35,8 @@ class PairIndex:
 
     def __init__(self, x: np.ndarray, y: np.ndarray, *, metric: str, p: float, path: str | None = None):
         cost = describe(metric, p)
+        # A read-only or strided array is another type to Numba: every kernel would be compiled once more for it.
+        x, y = np.require(x, requirements="CWA"), np.require(y, requirements="CWA")
         self._exponent = 0.0
         if metric == "cosine":
             x, y = unit_rows(x), unit_rows(y)
@@ -72,7 +74,7 @@ class PairIndex:
 
     def _reduce(self, rows: int, h: np.ndarray | None, k: int) -> tuple[np.ndarray, np.ndarray]:
         n, m = self._sizes[rows], self._sizes[1 - rows]
-        h = np.zeros(m) if h is None else scale_by_power(np.ascontiguousarray(h, np.float64), -self._exponent)
+        h = np.zeros(m) if h is None else scale_by_power(np.require(h, np.float64, "CWA"), -self._exponent)
         values, indices = np.empty((n, k)), np.empty((n, k), np.int64)
         self._pairs.reduce(rows, h, values, indices, serial=n * m < SERIAL_PAIRS)
         return scale_by_power(values, self._exponent), indices
