@@ -11,6 +11,8 @@ from .gemm import GemmPairs
 from .scan import ScanPairs
 from .search import TreePairs
 
+_LAYOUT = ("C", "W", "A")
+
 
 def c_transform(
     x: np.ndarray, y: np.ndarray, h: np.ndarray | None, *, metric: str, p: float
@@ -36,7 +38,7 @@ class PairIndex:
     def __init__(self, x: np.ndarray, y: np.ndarray, *, metric: str, p: float, path: str | None = None):
         cost = describe(metric, p)
         # A read-only or strided array is another type to Numba: every kernel would be compiled once more for it.
-        x, y = np.require(x, requirements="CWA"), np.require(y, requirements="CWA")
+        x, y = np.require(x, None, _LAYOUT), np.require(y, None, _LAYOUT)
         self._exponent = 0.0
         if metric == "cosine":
             x, y = unit_rows(x), unit_rows(y)
@@ -74,7 +76,7 @@ class PairIndex:
 
     def _reduce(self, rows: int, h: np.ndarray | None, k: int) -> tuple[np.ndarray, np.ndarray]:
         n, m = self._sizes[rows], self._sizes[1 - rows]
-        h = np.zeros(m) if h is None else scale_by_power(np.require(h, np.float64, "CWA"), -self._exponent)
+        h = np.zeros(m) if h is None else scale_by_power(np.require(h, np.float64, _LAYOUT), -self._exponent)
         values, indices = np.empty((n, k)), np.empty((n, k), np.int64)
         self._pairs.reduce(rows, h, values, indices, serial=n * m < SERIAL_PAIRS)
         return scale_by_power(values, self._exponent), indices
