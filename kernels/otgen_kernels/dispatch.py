@@ -19,12 +19,12 @@ HOST_ONLY = (
     "cost_matrix",
     "group_means",
     "group_starts",
-    "kd_order",
     "matrix_smallest_k",
     "matrix_smallest_k_columns",
     "merge_arcs",
     "refine_arcs",
     "ship_leftovers",
+    "tree_order",
     "whole_masses",
 )
 """Kernels that only ever run on the host: the names of `otgen_kernels.host`."""

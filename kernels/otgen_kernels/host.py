@@ -9,6 +9,6 @@ from .cpu.arcs import refine_arcs as refine_arcs
 from .cpu.arcs import ship_leftovers as ship_leftovers
 from .cpu.quantise import group_means as group_means
 from .cpu.quantise import group_starts as group_starts
-from .cpu.quantise import kd_order as kd_order
+from .cpu.quantise import tree_order as tree_order
 from .cpu.quantise import whole_masses as whole_masses
 from .cpu.simplex import NetworkSimplex as NetworkSimplex

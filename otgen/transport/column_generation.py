@@ -55,7 +55,7 @@ def solve_points(
         # 1 - cos is half the squared chord between unit vectors, and means of those still make a coarser problem
         x, y = (points / np.linalg.norm(points, axis=1, keepdims=True) for points in (x, y))
         metric, p, unit = "euclidean", 2 * p, 0.5**p
-    x_order, y_order = host.kd_order(x), host.kd_order(y)
+    x_order, y_order = host.tree_order(x), host.tree_order(y)
     costs = PointCosts(x[x_order], y[y_order], metric, p)
     a, b = a[x_order], b[y_order]
     found = _descend(point_levels(costs, *host.whole_masses(a, b)), a, b, tol, max_iter, progress)
@@ -167,7 +167,7 @@ class _Restricted:
         return cols
 
     def add_violated(self, by_row: Array) -> int:
-        """Add the violated arcs of every row (as priced) and, where these are many, of every column; returns how many."""
+        """Add the violated arcs of every row (as priced) and, where these are many, every column; returns how many."""
         n, m = self.costs.shape
         if np.count_nonzero(by_row >= 0) <= COLUMN_SHARE * n:
             by_col = np.empty((0, 1), np.int64)
@@ -228,6 +228,7 @@ def _descend(
         message = "interrupted"
         if state is None or state.level is not levels[0]:
             state, rounds = _Restricted(levels[0], state), 0
+    assert state is not None, "there is always a level"
     return _proven(state, a, b, tol, rounds, message)
 
 

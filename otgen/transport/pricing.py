@@ -51,20 +51,17 @@ class PointCosts:
         self.x, self.y, self.metric, self.p = x, y, metric, p
         self.shape = (len(x), len(y))
         self.matrix = self._matrix(x, y)
+        self.index = kernels.PairIndex(x, y, metric=metric, p=p) if self.matrix is None else None
 
     def _matrix(self, x: Array, y: Array) -> Array | None:
         """The cost matrix where it is small: reading it again costs less than a call of the engine."""
         return host.cost_matrix(x, y, metric=self.metric, p=self.p) if len(x) * len(y) <= CACHED_PAIRS else None
 
     def rows_smallest(self, g: Array, k: int) -> tuple[Array, Array]:
-        if self.matrix is not None:
-            return host.matrix_smallest_k(self.matrix, g, k)
-        return kernels.smallest_k(self.x, self.y, g, k, metric=self.metric, p=self.p)
+        return self.index.smallest_k(g, k) if self.index else host.matrix_smallest_k(self.matrix, g, k)
 
     def columns_smallest(self, f: Array, k: int) -> tuple[Array, Array]:
-        if self.matrix is not None:
-            return host.matrix_smallest_k_columns(self.matrix, f, k)
-        return kernels.smallest_k(self.y, self.x, f, k, metric=self.metric, p=self.p)
+        return self.index.smallest_k_t(f, k) if self.index else host.matrix_smallest_k_columns(self.matrix, f, k)
 
     def at(self, rows: Array, cols: Array) -> Array:
         if self.matrix is not None:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from otgen_kernels.cpu.quantise import GROUP, MASS_UNITS
-from otgen_kernels.host import group_means, group_starts, kd_order, whole_masses
+from otgen_kernels.host import group_means, group_starts, tree_order, whole_masses
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 5, 63, 64, 65, 1000])
 @pytest.mark.parametrize("kind", ["normal", "constant", "sorted", "duplicates", "collinear"])
-def test_kd_order_is_a_permutation_on_any_input(n, kind):
+def test_tree_order_is_a_permutation_on_any_input(n, kind):
     rng = np.random.default_rng(n)
     x = rng.normal(size=(n, 3))
     if kind == "constant":
@@ -22,12 +22,12 @@ def test_kd_order_is_a_permutation_on_any_input(n, kind):
         x = x[rng.integers(max(n // 10, 1), size=n)]
     elif kind == "collinear":
         x[:] = np.linspace(0, 1, n)[:, None]
-    assert sorted(kd_order(x).tolist()) == list(range(n))
+    assert sorted(tree_order(x).tolist()) == list(range(n))
 
 
 def test_groups_of_every_level_are_boxes_of_the_tree():
     x = np.random.default_rng(0).random((GROUP**5, 2))
-    x = x[kd_order(x)]
+    x = x[tree_order(x)]
     for level in range(1, 5):
         boxes = x.reshape(-1, GROUP**level, 2)
         volume = np.prod(boxes.max(axis=1) - boxes.min(axis=1), axis=1).sum()

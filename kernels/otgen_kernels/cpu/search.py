@@ -13,8 +13,9 @@ from ..constants import BIG, FAN, LEAF, SMALL_DIMS, TILE_ROWS, TINY
 from . import pool
 from .costs import Cost
 from .decide import ABSOLUTES, IDENTITY, POWER, ROOT, SQUARE, SQUARES, cost, settle
+from .kdtree import kd_order
 from .scan import screen_leaf
-from .tree import Tree, kd_order
+from .tree import Tree
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
@@ -186,8 +187,7 @@ class TreePairs:
     def _order(self, side: int) -> np.ndarray:
         order = self._orders[side]
         if order is None:
-            order = self._orders[side] = np.arange(len(self._clouds[side]))
-            kd_order(self._clouds[side], order)
+            order = self._orders[side] = kd_order(self._clouds[side], LEAF)
         return order
 
     def _tree(self, side: int) -> Tree:

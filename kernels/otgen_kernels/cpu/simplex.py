@@ -29,7 +29,8 @@ class NetworkSimplex:
         self.parent, self.thread, self.back, self.last, self.size, self.arc = (
             np.empty(self.n_nodes, np.int32) for _ in range(6)
         )
-        self.up, self.flow, self.pi = (np.zeros(self.n_nodes, dtype) for dtype in (np.bool_, np.float64, np.float64))
+        self.up = np.zeros(self.n_nodes, np.bool_)
+        self.flow, self.pi = np.zeros(self.n_nodes), np.zeros(self.n_nodes)
         self._tree = (
             self.parent, self.thread, self.back, self.last, self.size, self.arc, self.up, self.flow, self.pi,
         )  # fmt: skip

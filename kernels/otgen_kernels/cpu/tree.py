@@ -3,67 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from ..constants import BIG, FAN, LEAF
 from .costs import Cost
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def kd_order(x, order):
-    """Permute order so that x[order] cuts into leaves of 32, aligned groups of 8, 64, ... of which are k-d boxes."""
-    m, d = x.shape
-    key = np.empty(m)
-    stack = np.empty((128, 2), np.int64)
-    stack[0, 0], stack[0, 1] = 0, m
-    depth = 1
-    while depth:
-        depth -= 1
-        lo, hi = stack[depth, 0], stack[depth, 1]
-        if hi - lo <= LEAF:
-            continue
-        # Cut at the largest power of two of leaves below the end: this keeps the groups aligned.
-        cut = LEAF
-        while 2 * cut < hi - lo:
-            cut *= 2
-        cut += lo
-        axis, widest = 0, -1.0
-        for k in range(d):
-            least = most = x[order[lo], k]
-            for t in range(lo + 1, hi):
-                u = x[order[t], k]
-                least = min(least, u)
-                most = max(most, u)
-            if most - least > widest:
-                widest, axis = most - least, k
-        stack[depth, 0], stack[depth, 1] = lo, cut
-        stack[depth + 1, 0], stack[depth + 1, 1] = cut, hi
-        depth += 2
-        if widest <= 0.0:
-            continue
-        for t in range(lo, hi):
-            key[t] = x[order[t], axis]
-        left, right = lo, hi - 1
-        while left < right:  # Hoare's selection: the cut - lo smallest keys go left
-            a, b, c = key[left], key[(left + right) >> 1], key[right]
-            pivot = max(min(a, b), min(max(a, b), c))
-            i, j = left, right
-            while i <= j:
-                while key[i] < pivot:
-                    i += 1
-                while key[j] > pivot:
-                    j -= 1
-                if i <= j:
-                    key[i], key[j] = key[j], key[i]
-                    order[i], order[j] = order[j], order[i]
-                    i += 1
-                    j -= 1
-            if cut <= j:
-                right = j
-            elif cut >= i:
-                left = i
-            else:
-                break
 
 
 class Tree:
