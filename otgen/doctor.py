@@ -10,36 +10,46 @@ import pkgutil
 import platform
 import re
 import shutil
+import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 __all__ = ["examine", "render"]
 
 BASE = ("otgen", "numpy", "scipy", "numba", "llvmlite", "threadpoolctl", "typer", "rich")
 CUPY_BUILDS = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
-# distribution -> (what it unlocks, what pip installs to get it)
 OPTIONAL = {
-    "torch": ("tensors in, differentiable tensors out", "otgen[torch]"),
-    "POT": ("otgen validate, and the peer in the timings of otgen demo", "otgen[validate]"),
-    "matplotlib": ("pictures (otgen demo)", "otgen[plot]"),
-    "pyarrow": ("reading .parquet and .feather", "pyarrow"),
-    "safetensors": ("saved models", "otgen[models]"),
+    "torch": "tensors in, differentiable tensors out",
+    "POT": "otgen validate, and the peer in the timings of otgen demo",
+    "matplotlib": "pictures (otgen demo)",
+    "pyarrow": "reading .parquet and .feather",
+    "safetensors": "saved models",
+}
+# As in the extras of pyproject.toml; by their own names, so that the command works for a checkout too.
+REQUIREMENTS = {
+    "torch": "torch>=2.4,<3",
+    "POT": "POT>=0.9.5,<1",
+    "matplotlib": "matplotlib>=3.8,<4",
+    "pyarrow": "pyarrow>=17,<27",
+    "safetensors": "safetensors>=0.4,<1",
+    "cupy-cuda12x": "cupy-cuda12x>=13.3,<15",
+    "cupy-cuda13x": "cupy-cuda13x>=13.6,<15",
 }
 FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512vl", "avx512bw", "amx-tile", "neon", "sve")
 SGEMM_SIZE = 1024
+SGEMM_BUDGET = 1.0  # seconds: long enough that a neighbour on the machine does not decide the figure
 
 
-def install_command(requirement: str) -> str:
-    """The pip command of the running interpreter for one requirement."""
-    quoted = f'"{requirement}"' if "[" in requirement else requirement
-    return f"{sys.executable} -m pip install {quoted}"
+def install_command(distribution: str) -> str:
+    """The pip command of the running interpreter for one optional distribution."""
+    return f'{sys.executable} -m pip install "{REQUIREMENTS[distribution]}"'
 
 
 def examine() -> dict[str, Any]:
@@ -58,6 +68,10 @@ def examine() -> dict[str, Any]:
 
 
 def _version(distribution: str) -> str | None:
+    if distribution == "otgen":  # a checkout on PYTHONPATH has no metadata, or that of another copy
+        from . import __version__
+
+        return __version__
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -91,35 +105,33 @@ def _cpu() -> dict[str, Any]:
     }
 
 
-def _sgemm_gflops(size: int = SGEMM_SIZE, repeats: int = 5) -> float:
-    """Best of a few float32 matrix products, in 1e9 operations a second: the machine's floor for large d."""
+def _sgemm_gflops(size: int = SGEMM_SIZE, budget: float = SGEMM_BUDGET) -> float:
+    """Median of float32 matrix products over `budget` seconds, in 1e9 operations a second."""
     import numpy as np
 
     rng = np.random.default_rng(0)
     a = rng.random((size, size), dtype=np.float32)
     b = rng.random((size, size), dtype=np.float32)
     out = a @ b  # starts the BLAS threads
-    best = float("inf")
-    for _ in range(repeats):
+    took: list[float] = []
+    while sum(took) < budget:
         start = time.perf_counter()
         np.matmul(a, b, out=out)
-        best = min(best, time.perf_counter() - start)
-    return 2.0 * size**3 / best / 1e9
+        took.append(time.perf_counter() - start)
+    return 2.0 * size**3 / statistics.median(took) / 1e9
 
 
 def _gpu() -> dict[str, Any]:
     """The NVIDIA driver's view, and CuPy's; CuPy is imported only where both a device and CuPy are present."""
-    devices, driver, cuda = _nvidia_smi()
+    seen = _nvidia_smi()
     build = next((name for name in CUPY_BUILDS if _version(name)), None)
     report: dict[str, Any] = {
-        "devices": devices,
-        "driver": driver,
-        "driver_cuda": cuda,
+        **seen,
         "cupy": None if build is None else f"{build} {_version(build)}",
         "cupy_works": None,
         "note": "otgen has no CUDA kernels yet: everything runs on the CPU",
     }
-    if devices and build is not None:
+    if seen["devices"] and build is not None:
         try:
             cupy = importlib.import_module("cupy")
             report["cupy_works"] = bool(cupy.cuda.runtime.getDeviceCount() > 0 and float(cupy.arange(3).sum()) == 3.0)
@@ -129,30 +141,40 @@ def _gpu() -> dict[str, Any]:
     return report
 
 
-def _nvidia_smi() -> tuple[list[str], str | None, str | None]:
+def _nvidia_smi() -> dict[str, Any]:
+    """Devices, driver, the CUDA version it serves, and how nvidia-smi failed where it is there and does not work."""
+    found: dict[str, Any] = {"devices": [], "driver": None, "driver_cuda": None, "nvidia_smi_error": None}
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return [], None, None
-    query = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+        return found
     try:
-        rows = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout.strip().splitlines()
-        banner = subprocess.run([tool], capture_output=True, text=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return [], None, None
+        rows = _said(tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader").splitlines()
+        cuda = re.search(r"CUDA[\w ]*Version:\s*([\d.]+)", _said(tool))
+    except (OSError, subprocess.SubprocessError, RuntimeError) as error:
+        return found | {"nvidia_smi_error": " ".join(str(error).split())}
     fields = [[part.strip() for part in row.split(",")] for row in rows if row.strip()]
-    cuda = re.search(r"CUDA[\w ]*Version:\s*([\d.]+)", banner)
-    return [f"{row[0]}, {row[1]}" for row in fields], (fields[0][-1] if fields else None), (cuda[1] if cuda else None)
+    found["devices"] = [f"{row[0]}, {row[1]}" for row in fields]
+    return found | {"driver": fields[0][-1] if fields else None, "driver_cuda": cuda[1] if cuda else None}
+
+
+def _said(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    if done.returncode:
+        raise RuntimeError((done.stderr or done.stdout).strip() or f"exit status {done.returncode}")
+    return done.stdout.strip()
 
 
 def _cache() -> dict[str, Any]:
-    """Numba's folder of compiled kernels: where it is, whether it can be written, what it holds."""
+    """Numba's folder of compiled kernels: the one asked for, the one in use, and what it holds."""
+    from otgen_kernels import cache
+
     folder = _cache_folder()
-    if folder is None:
-        return {"folder": None, "writable": False, "files": 0, "megabytes": 0.0}
-    sizes = [path.stat().st_size for path in folder.glob("**/*.nb[ic]")] if folder.is_dir() else []
+    holds = folder.glob("**/*.nb[ic]") if folder is not None and folder.is_dir() else []
+    sizes = [path.stat().st_size for path in holds]
     return {
-        "folder": str(folder),
-        "writable": _writable(folder),
+        "folder": None if folder is None else str(folder),
+        "requested": cache.REQUESTED,
+        "temporary": cache.TEMPORARY is not None,
         "files": len(sizes),
         "megabytes": round(sum(sizes) / 1e6, 2),
     }
@@ -172,26 +194,15 @@ def _cache_folder() -> Path | None:
     return None
 
 
-def _writable(folder: Path) -> bool:
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
-
-
 def _missing(versions: dict[str, str | None], gpu: dict[str, Any]) -> list[dict[str, str]]:
     missing = [
-        {"what": name, "unlocks": unlocks, "command": install_command(requirement)}
-        for name, (unlocks, requirement) in OPTIONAL.items()
+        {"what": name, "unlocks": unlocks, "command": install_command(name)}
+        for name, unlocks in OPTIONAL.items()
         if versions[name] is None
     ]
     if gpu["devices"] and gpu["cupy"] is None:
         major = int((gpu["driver_cuda"] or "12").split(".")[0])
-        extra = "cuda13" if major >= 13 else "cuda12"
-        command = install_command(f"otgen[{extra}]")
+        command = install_command("cupy-cuda13x" if major >= 13 else "cupy-cuda12x")
         missing.append({"what": "cupy", "unlocks": "arrays on the GPU", "command": command})
     return missing
 
@@ -210,21 +221,36 @@ def render(report: dict[str, Any], console: Console) -> None:
     pool = threads["kernel_pool"]
     table.add_row("threads", f"{threads['usable']} of {threads['cores']} cores usable; kernel pool {pool}; BLAS {blas}")
     table.add_row("cpu", f"{cpu['name']} ({cpu['machine']}): {' '.join(cpu['features'])}")
-    table.add_row("SGEMM", f"{cpu['sgemm_gflops']:.0f} GFLOP/s ({SGEMM_SIZE} x {SGEMM_SIZE} float32, best of 5)")
-    devices = "; ".join(gpu["devices"]) or "no NVIDIA device seen"
+    table.add_row(
+        "SGEMM",
+        f"{cpu['sgemm_gflops']:.0f} GFLOP/s ({SGEMM_SIZE} x {SGEMM_SIZE} float32, median over {SGEMM_BUDGET:g} s)",
+    )
+    failed = gpu["nvidia_smi_error"]
+    devices = f"nvidia-smi failed: {failed}" if failed else "; ".join(gpu["devices"]) or "no NVIDIA device seen"
     driver = f", driver {gpu['driver']}, CUDA {gpu['driver_cuda']}" if gpu["driver"] else ""
-    table.add_row("gpu", f"{devices}{driver}")
+    table.add_row("gpu", escape(f"{devices}{driver}"))
     state = {None: "not tried", True: "works", False: f"fails: {gpu.get('cupy_error', 'wrong result')}"}
     table.add_row("cupy", f"{gpu['cupy']} ({state[gpu['cupy_works']]})" if gpu["cupy"] else "not installed")
     table.add_row("", gpu["note"])
-    writable = "writable" if cache["writable"] else "NOT writable: every process compiles anew; set NUMBA_CACHE_DIR"
-    table.add_row("cache", f"{cache['folder']}  {cache['files']} files, {cache['megabytes']} MB, {writable}")
+    table.add_row("cache", escape(_told_of_cache(cache)))
     console.print(table)
     if report["missing"]:
         console.print("\nnot installed:")
     for item in report["missing"]:
         console.print(f"  {item['what']}: {item['unlocks']}")
         console.print(f"    {item['command']}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _told_of_cache(cache: dict[str, Any]) -> str:
+    folder, asked = cache["folder"], cache["requested"]
+    if folder is None:
+        return "none: Numba's compiler is off (NUMBA_DISABLE_JIT), kernels run as plain Python"
+    told = f"{folder}  {cache['files']} files, {cache['megabytes']} MB"
+    if asked and not Path(folder).is_relative_to(Path(asked).absolute()):
+        told += f"; NUMBA_CACHE_DIR={asked} is not used: it cannot be written"
+    if cache["temporary"]:
+        told += "; a temporary folder: every process compiles anew. Set NUMBA_CACHE_DIR to a folder that can be written"
+    return told
 
 
 def _listed(versions: dict[str, str | None]) -> str:

@@ -21,6 +21,7 @@ API = ("otgen", "otgen.arrays", "otgen.autograd", "otgen.transport", "otgen.tran
 COMMAND = ("otgen.doctor", "otgen.validate", "otgen.demo", "otgen.readers", "otgen.plots")
 MAP: dict[str, tuple[str, ...]] = {
     "otgen_kernels.constants": (),
+    "otgen_kernels.cache": (),
     "otgen_kernels.cpu*": ("otgen_kernels.constants",),
     "otgen_kernels.cuda*": ("otgen_kernels.constants",),
     "otgen_kernels.dispatch": ("otgen_kernels.constants", "otgen_kernels.cpu*", "otgen_kernels.cuda*"),
@@ -36,7 +37,7 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen": ("otgen.arrays", "otgen.transport*", "otgen.models*", "otgen.training", "otgen.data", "otgen.metrics"),
     "otgen.readers": (),
     "otgen.plots": (),
-    "otgen.doctor": KERNELS,
+    "otgen.doctor": ("otgen", *KERNELS),
     "otgen.validate": (*API, "otgen.doctor"),
     "otgen.demo": (*API, "otgen.doctor", "otgen.plots"),
     "otgen.cli": (*API, *COMMAND),

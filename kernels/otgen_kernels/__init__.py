@@ -7,6 +7,7 @@ smallest_k    the k smallest c(x_i, y_j) - h_j of every row, ascending, ties by 
 PairIndex     both of these, in both directions, for many h over one x and y
 """
 
+from . import cache as cache  # first: it settles where kernels are kept before one is declared
 from .dispatch import HOST_ONLY as HOST_ONLY
 from .dispatch import TWINNED as TWINNED
 from .dispatch import PairIndex as PairIndex
