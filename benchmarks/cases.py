@@ -12,6 +12,7 @@ from targets import Judge, below_megabytes, faster, lighter, proven, within, wit
 
 PROVEN = proven(1e-9)
 NO_SLOWER = (faster(1, "POT"), PROVEN)
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 DIMENSIONS = {2: "d = 2", 3: "d = 3", 64: "d = 64"}
 
 
@@ -49,8 +50,8 @@ class Case:
 
 
 def dotmark_folder() -> Path:
-    """Where the two DOTmark images are looked for."""
-    return Path(os.environ.get("OTGEN_DATA", "data")) / "dotmark32"
+    """Where the two DOTmark images are looked for: in OTGEN_DATA, else in shared/data beside the checkout."""
+    return Path(os.environ.get("OTGEN_DATA") or SHARED_DATA) / "dotmark32"
 
 
 def gaussian_name(n: int, d: int, p: int) -> str:

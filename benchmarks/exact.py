@@ -32,21 +32,28 @@ def main(arguments: list[str] | None = None) -> None:
     document = load(out) if options.show or options.merge else None
     if options.show and document is None:
         raise SystemExit(f"error: nothing to show, {out} does not exist. Run without --show first.")
+    saved = everything or options.merge or options.out
+    if options.readme and not saved and not out.exists():
+        raise SystemExit(
+            f"error: --readme needs {out}, which only a run of all cases writes. Add --merge or --out FILE."
+        )
     if not options.show:
         selected = [case for case in all_cases() if (case.quick or not options.quick) and (options.only in case.name)]
         if not selected:
-            raise SystemExit(
-                f"error: no case has {options.only!r} in its name. The names are in the first column of --show."
-            )
+            names = "\n  ".join(case.name for case in all_cases())
+            raise SystemExit(f"error: no case has {options.only!r} in its name. The names are:\n  {names}")
         document, complete = run(selected, document)
-        if (everything and complete) or options.merge or options.out:
+        if saved and (complete or options.merge or options.out):
             save(out, document)
         else:
             _say("not written: only a part was measured; --merge puts it into the JSON, --out FILE elsewhere")
     assert document is not None
     report.show(document, Console(width=None if sys.stdout.isatty() else 200))
     if options.readme:
-        report.write_readme(README, load(RESULTS))
+        figures = load(out)
+        if figures is None:
+            raise SystemExit(f"error: the README is as it was, {out} does not exist. Run all cases to their end.")
+        report.write_readme(README, figures)
 
 
 def run(selected: Iterable[Case], previous: dict[str, Any] | None = None) -> tuple[dict[str, Any], bool]:
@@ -55,7 +62,7 @@ def run(selected: Iterable[Case], previous: dict[str, Any] | None = None) -> tup
     Raises SystemExit where `previous` was measured on another machine or with other versions.
     """
     selected = list(selected)
-    document: dict[str, Any] = {**machine.describe(), "records": []}
+    document: dict[str, Any] = {**machine.describe(), "records": [], "skipped": {}}
     if previous is not None:
         _check_same(previous, document)
         document["records"] = previous["records"]
@@ -68,6 +75,7 @@ def run(selected: Iterable[Case], previous: dict[str, Any] | None = None) -> tup
         _say("interrupted: what was measured until now is shown")
         complete = False
     document["records"] = judged(records, selected)
+    document["skipped"] = {case.row: why for case in selected if (why := case.missing()) and case.name not in records}
     return document, complete
 
 

@@ -13,10 +13,6 @@ from rich.table import Table
 from targets import seconds, speed_ratio
 
 BEGIN, END = "<!-- bench:exact -->", "<!-- /bench:exact -->"
-NOT_YET = (
-    "The benchmark table goes here: `make bench` measures otgen and POT in one run and writes it. "
-    "It has not been run yet."
-)
 COLUMNS = ("case", "otgen s", "peer s", "ratio", "otgen MB", "peer MB", "gap / scale")
 DIFFERENCE = 1e-5  # of the scale: POT's distances come from a GEMM, and at value 0 their rounding is a part of 1e-6
 
@@ -48,10 +44,8 @@ def show(document: dict[str, Any], console: Console) -> None:
         console.print(line, style="red", markup=False)
 
 
-def readme_block(document: dict[str, Any] | None) -> str:
+def readme_block(document: dict[str, Any]) -> str:
     """The block of the README, both marks included: one line for each `row` and peer, cases of one row as ranges."""
-    if document is None:
-        return f"{BEGIN}\n{NOT_YET}\n{END}"
     lines = ["| " + " | ".join((*COLUMNS, "target")) + " |", "|---|" + "---:|" * (len(COLUMNS) - 1) + "---|"]
     for row in dict.fromkeys(record["row"] for record in document["records"]):
         records = [record for record in document["records"] if record["row"] == row]
@@ -62,10 +56,11 @@ def readme_block(document: dict[str, Any] | None) -> str:
     note = (
         "Ratio: the peer's seconds over otgen's. MB: peak of the whole process. From `benchmarks/results/exact.json`:"
     )
-    return "\n".join([BEGIN, *lines, "", note, machine_line(document), END])
+    skipped = [f"Not measured: {row} ({why})." for row, why in document.get("skipped", {}).items()]
+    return "\n".join([BEGIN, *lines, "", note, machine_line(document), *skipped, END])
 
 
-def write_readme(path: Path, document: dict[str, Any] | None) -> None:
+def write_readme(path: Path, document: dict[str, Any]) -> None:
     """Replace the block between the marks. Raises ValueError where the marks are missing."""
     text = path.read_text(encoding="utf-8")
     if len(re.findall(f"{BEGIN}.*?{END}", text, flags=re.DOTALL)) != 1:
@@ -136,7 +131,7 @@ def _summary(verdicts: list[dict[str, Any]], peer: str) -> str:
 
 
 def _remarks(document: dict[str, Any]) -> list[str]:
-    lines = []
+    lines = [f"not measured: {row}: {why}" for row, why in document.get("skipped", {}).items()]
     for record in document["records"]:
         for name, run in record["runs"].items():
             if "error" in run:

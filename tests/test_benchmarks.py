@@ -33,7 +33,7 @@ def test_a_tiny_run_measures_judges_and_writes(module, tmp_path) -> None:
     selected = [tiny(case) for case in cases.all_cases() if case.name in wanted]
     document, complete = exact.run(selected)
     assert complete and len(document["records"]) == len(wanted)
-    assert set(document) == {"device", "versions", "commit", "date", "records"}
+    assert set(document) == {"device", "versions", "commit", "date", "records", "skipped"}
     assert document["device"]["sgemm_gflops"] > 0 and document["versions"]["POT"]
     for record, case in zip(document["records"], selected):
         assert set(record["runs"]) == {"otgen", *case.peers}
@@ -111,24 +111,71 @@ def test_figures_of_another_machine_are_not_mixed(module) -> None:
 
 def test_the_options(module, capsys, tmp_path) -> None:
     exact = module("exact")
-    with pytest.raises(SystemExit, match="no case has 'nothing of this name' in its name"):
+    with pytest.raises(SystemExit, match="no case has 'nothing of this name' in its name(?s:.*)\n  import otgen\n"):
         exact.main(["--only", "nothing of this name"])
     with pytest.raises(SystemExit, match="nothing to show"):
         exact.main(["--show", "--out", str(tmp_path / "none.json")])
 
 
+FIGURES = {
+    "device": {"cpu": "a CPU", "target": "znver4", "cores": 2, "sgemm_gflops": 250.0, "load_average": 0.1},
+    "versions": {"POT": "0.9"},
+    "commit": "abc",
+    "date": "2026-01-01",
+    "records": [],
+    "skipped": {"DOTmark pair": "no folder data/dotmark32"},
+}
+
+
 def test_the_readme_shows_the_committed_figures(module) -> None:
     exact, report = module("exact"), module("report")
-    block = report.readme_block(exact.load(exact.RESULTS))
+    figures = exact.load(exact.RESULTS)
+    assert figures is not None and figures["records"], f"run `make bench` and commit {exact.RESULTS}"
+    block = report.readme_block(figures)
     assert block in exact.README.read_text(encoding="utf-8"), "run: python benchmarks/exact.py --show --readme"
+
+
+def test_the_readme_gets_the_figures_of_the_file_named(module, tmp_path, monkeypatch) -> None:
+    exact, report = module("exact"), module("report")
+    readme, figures = tmp_path / "README.md", tmp_path / "figures.json"
+    readme.write_text(f"{report.BEGIN}\nold\n{report.END}\n", encoding="utf-8")
+    monkeypatch.setattr(exact, "README", readme)
+    monkeypatch.setattr(exact, "RESULTS", tmp_path / "none.json")
+    with pytest.raises(SystemExit, match="--readme needs .*none.json, which only a run of all cases writes"):
+        exact.main(["--quick", "--readme"])
+    assert "old" in readme.read_text(encoding="utf-8")
+    exact.save(figures, FIGURES)
+    exact.main(["--show", "--readme", "--out", str(figures)])
+    assert readme.read_text(encoding="utf-8") == f"{report.readme_block(FIGURES)}\n"
+
+
+def test_a_run_cut_short_leaves_the_readme(module, tmp_path, monkeypatch) -> None:
+    exact = module("exact")
+    monkeypatch.setattr(exact, "RESULTS", tmp_path / "none.json")
+    monkeypatch.setattr(exact, "run", lambda *_: (FIGURES, False))
+    with pytest.raises(SystemExit, match="the README is as it was"):
+        exact.main(["--readme"])
+
+
+def test_what_cannot_be_measured_here_is_said(module, tmp_path, monkeypatch) -> None:
+    exact, cases, report = module("exact"), module("cases"), module("report")
+    assert "Not measured: DOTmark pair (no folder data/dotmark32)." in report.readme_block(FIGURES)
+    dotmark = [case for case in cases.all_cases() if case.problem.recipe == "dotmark"]
+    monkeypatch.setenv("OTGEN_DATA", str(tmp_path))
+    document, _ = exact.run(dotmark)
+    assert list(document["skipped"]) == [dotmark[0].row] and document["records"] == []
+    (tmp_path / "dotmark32").mkdir()
+    monkeypatch.delenv("OTGEN_DATA")
+    monkeypatch.setattr(cases, "SHARED_DATA", tmp_path)
+    assert not dotmark[0].missing()
 
 
 def test_the_readme_block_is_replaced_whole(module, tmp_path) -> None:
     report = module("report")
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
-    report.write_readme(readme, None)
-    assert readme.read_text(encoding="utf-8") == f"before\n{report.readme_block(None)}\nafter\n"
+    report.write_readme(readme, FIGURES)
+    assert readme.read_text(encoding="utf-8") == f"before\n{report.readme_block(FIGURES)}\nafter\n"
     readme.write_text("no marks", encoding="utf-8")
     with pytest.raises(ValueError, match="must hold one block between"):
-        report.write_readme(readme, None)
+        report.write_readme(readme, FIGURES)
