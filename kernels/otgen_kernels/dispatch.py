@@ -25,6 +25,7 @@ HOST_ONLY = (
     "refine_arcs",
     "ship_leftovers",
     "tree_order",
+    "unit_rows",
     "whole_masses",
 )
 """Kernels that only ever run on the host: the names of `otgen_kernels.host`."""

@@ -7,6 +7,7 @@ from .cpu.arcs import matrix_smallest_k_columns as matrix_smallest_k_columns
 from .cpu.arcs import merge_arcs as merge_arcs
 from .cpu.arcs import refine_arcs as refine_arcs
 from .cpu.arcs import ship_leftovers as ship_leftovers
+from .cpu.costs import unit_rows as unit_rows
 from .cpu.quantise import group_means as group_means
 from .cpu.quantise import group_starts as group_starts
 from .cpu.quantise import tree_order as tree_order

@@ -20,7 +20,7 @@ from otgen_kernels import host
 
 from .multiscale import ALL_ARCS, Level, matrix_levels, point_levels
 from .pricing import MatrixCosts, PointCosts
-from .solution import MEAN_SHARE, Progress, Solution, verdict
+from .solution import MEAN_SHARE, RAISE, Progress, Solution, lower_bound, prove, starting_price, weighted_median
 
 Array = np.ndarray
 
@@ -31,10 +31,9 @@ COARSE_ROUNDS = 4  # a coarse level only has to give good duals
 COARSE_GAP = 1e-7  # relative to its scale; stopping at 1e-4 cost the next level twice the pivots in W1
 FIRST_TOL = 0.5  # of the median candidate; as arcs are still missing, the first round need not tell the best ones apart
 NEXT_TOL = 0.1  # of the gap the last round left: pivoting further than the missing arcs allow is wasted
-PIVOT_TOL = 2e-14  # relative to the mean cost: reduced costs below it are rounding
-PRICE_TOL = 2e-13  # relative to the mean cost; n arcs of it stay far below a gap of 1e-9
-SLICE = 20_000  # pivots between two looks at Ctrl-C
-PATIENCE = 50  # pivots per node after which a round is taken to chase rounding, and its tolerance grows tenfold
+NOISE = 2.0**-46  # relative to the potentials: a reduced cost below it is rounding, and no reason to add an arc
+EXACT = 1e-13  # of the typical cost: a tolerance of the pivots that would fall below it becomes 0
+SETTLED = 20  # rounds after which new arcs are compared with those that are there
 
 
 def solve_points(
@@ -53,7 +52,7 @@ def solve_points(
     unit = 1.0
     if metric == "cosine":
         # 1 - cos is half the squared chord between unit vectors, and means of those still make a coarser problem
-        x, y = (points / np.linalg.norm(points, axis=1, keepdims=True) for points in (x, y))
+        x, y = host.unit_rows(x), host.unit_rows(y)
         metric, p, unit = "euclidean", 2 * p, 0.5**p
     x_order, y_order = host.tree_order(x), host.tree_order(y)
     costs = PointCosts(x[x_order], y[y_order], metric, p)
@@ -89,7 +88,7 @@ class _Restricted:
         n, m = costs.shape
         self.level, self.costs = level, costs
         self.units = level.a.sum()
-        self.mean = costs.mean_cost(level.a / self.units, level.b / self.units)
+        self.typical = costs.typical_cost(level.a / self.units, level.b / self.units)
         g = np.zeros(m) if above is None else costs.implied(above.costs, above.f)
         # flat duals, as those of W1 along its rays, leave many arcs of nearly no reduced cost to choose from
         k = START_ARCS if above is None or above.missing <= sum(above.costs.shape) else 2 * START_ARCS
@@ -103,12 +102,11 @@ class _Restricted:
             rows, cols = np.divmod(np.arange(n * m, dtype=np.int32), np.int32(m))
         else:
             rows, cols = host.merge_arcs(n, m, by_row, by_col, *self._refined(above))
-        reduced = self._add(rows, cols)
-        # both ends of an unshipped unit pay the price, so the dearest candidate is still cheaper than not shipping
-        self.price = 2.0 * float(reduced.max()) or self.mean or 1.0
+        cost = costs.at(rows, cols)
+        reduced = self._add(rows, cols, cost)
+        self.price = starting_price(cost, reduced)
         self.simplex.start(np.argsort(reduced), self.price)
-        self.least_tol = PIVOT_TOL * self.mean
-        self.tol = max(FIRST_TOL * float(np.median(reduced)), self.least_tol)
+        self.tol = FIRST_TOL * float(np.median(reduced))
         self.missing = 0  # arcs that pricing has added
 
     def _refined(self, above: _Restricted | None) -> tuple[Array, Array]:
@@ -118,31 +116,20 @@ class _Restricted:
         rows, cols, _ = above.simplex.plan()
         return host.refine_arcs(rows, cols, above.level.row_starts, above.level.col_starts)
 
-    def _add(self, rows: Array, cols: Array) -> Array:
-        reduced = self.costs.at(rows, cols) - self.f0[rows] - self.g0[cols]
+    def _add(self, rows: Array, cols: Array, cost: Array) -> Array:
+        reduced = cost - self.f0[rows] - self.g0[cols]
         self.simplex.add_arcs(rows, cols, reduced)
         return reduced
 
     def _dual_value(self, f: Array, g: Array) -> float:
-        return float(self.level.a @ f + self.level.b @ g) / self.units
-
-    def pivot(self) -> int:
-        """Solve the problem on the current arcs, to `tol`; returns the number of pivots."""
-        total, patience = 0, PATIENCE * self.simplex.n_nodes
-        while True:
-            pivots, optimal = self.simplex.pivot(self.tol, SLICE)
-            total += pivots
-            if optimal:
-                self.simplex.refresh()
-                return total
-            if total > patience:
-                self.tol, patience = 10 * self.tol, patience + total
+        return lower_bound(self.level.a / self.units, f, self.level.b / self.units, g)
 
     def tighten(self, gap: float) -> bool:
-        """Lower the tolerance of the pivots to suit the gap that is left; False if it was at its least already."""
-        if self.tol <= self.least_tol:
+        """Lower the tolerance of the pivots to suit the gap that is left; False if it was 0 already."""
+        if self.tol == 0.0:
             return False
-        self.tol = max(NEXT_TOL * min(gap, self.tol), self.least_tol)
+        tol = NEXT_TOL * min(gap, self.tol)
+        self.tol = tol if tol > EXACT * self.typical else 0.0
         return True
 
     def feasible(self) -> bool:
@@ -157,33 +144,46 @@ class _Restricted:
     def price_rows(self) -> Array:
         """Make f the c-transform of g, keep the pair if it proves more, and return the violated arcs by row."""
         u, v = self.simplex.duals()
+        shift = weighted_median(self.g0 + v, self.level.b)
+        u, v = u + shift, v - shift
         self.f_now, self.g_now = self.f0 + u, self.g0 + v
+        self.f_noise, self.g_noise = (NOISE * (np.abs(old) + np.abs(new)) for old, new in ((self.f0, u), (self.g0, v)))
         values, cols = self.costs.rows_smallest(self.g_now, min(ROUND_ARCS, self.costs.shape[1]))
         f = values[:, 0].copy()
         lower = self._dual_value(f, self.g_now)
         if lower > self.lower:
             self.f, self.g, self.lower = f, self.g_now, lower
-        cols[self.f_now[:, None] - values <= PRICE_TOL * self.mean] = -1
+        cols[self.f_now[:, None] - values <= self.f_noise[:, None] + self.g_noise[cols]] = -1
         return cols
 
-    def add_violated(self, by_row: Array) -> int:
-        """Add the violated arcs of every row (as priced) and, where these are many, every column; returns how many."""
+    def add_violated(self, by_row: Array, *, compare: bool) -> int:
+        """Add the violated arcs of every row (as priced) and, where these are many, every column; returns how many.
+
+        With compare, those that are there already (rounding makes them look violated) are left out.
+        """
         n, m = self.costs.shape
         if np.count_nonzero(by_row >= 0) <= COLUMN_SHARE * n:
             by_col = np.empty((0, 1), np.int64)
         else:
             values, by_col = self.costs.columns_smallest(self.f_now, min(ROUND_ARCS, n))
-            by_col[self.g_now[:, None] - values <= PRICE_TOL * self.mean] = -1
+            by_col[self.g_now[:, None] - values <= self.g_noise[:, None] + self.f_noise[by_col]] = -1
         none = np.empty(0, np.int32)
         rows, cols = host.merge_arcs(n, m, by_row, by_col, none, none)
-        self._add(rows, cols)
+        if compare:
+            old_rows, old_cols = self.simplex.real_arcs()
+            new = ~np.isin(rows * np.int64(m) + cols, old_rows * np.int64(m) + old_cols)
+            rows, cols = rows[new], cols[new]
+        self._add(rows, cols, self.costs.at(rows, cols))
         self.missing += len(rows)
         return len(rows)
 
-    def raise_price(self) -> None:
-        """Make unshipped mass dearer: no arc is violated, yet some mass is not shipped."""
-        self.price *= 8.0
-        self.simplex.set_price(self.price)
+    def raise_price(self) -> bool:
+        """Make unshipped mass dearer: no arc is violated, yet some mass is not shipped; False at the end of float64."""
+        if not (higher := RAISE * self.price) < np.inf:
+            return False
+        self.price = higher
+        self.simplex.set_price(higher)
+        return True
 
 
 def _descend(
@@ -196,12 +196,12 @@ def _descend(
         for depth in range(len(levels) - 1, -1, -1):
             state = _Restricted(levels[depth], state)
             for rounds in itertools.count(1):
-                pivots = state.pivot()
+                pivots = state.simplex.optimise(state.tol)
                 violated = state.price_rows()
-                gap, scale = np.inf, MEAN_SHARE * state.mean
+                value, gap, scale = 0.0, np.inf, MEAN_SHARE * state.typical
                 if state.feasible():
                     value = state.value()
-                    gap, scale = value - state.lower, max(abs(value), scale)
+                    gap, scale = max(value - state.lower, 0.0), max(abs(value), scale)
                 if progress is not None:
                     progress(
                         {
@@ -214,16 +214,17 @@ def _descend(
                             "seconds": time.perf_counter() - began,
                         }
                     )
-                if gap <= (tol if depth == 0 else COARSE_GAP) * scale:
+                # the user's answer is taken to tol of its own value, though `scale` would call it proven sooner
+                if gap <= (tol * abs(value) if depth == 0 else COARSE_GAP * scale):
                     break
                 if rounds == (max_iter if depth == 0 else COARSE_ROUNDS):
                     message = f"stopped after max_iter={rounds} rounds" if depth == 0 else ""
                     break
-                added = state.add_violated(violated)
-                if not state.tighten(gap) and (added == 0 or pivots == 0):
-                    if gap < np.inf:
-                        break
-                    state.raise_price()
+                added = state.add_violated(violated, compare=pivots == 0 or rounds > SETTLED)
+                if added == 0 and not (state.tighten(gap) if gap < np.inf else state.raise_price()):
+                    break
+                if added > 0:
+                    state.tighten(gap)
     except KeyboardInterrupt:
         message = "interrupted"
         if state is None or state.level is not levels[0]:
@@ -240,11 +241,13 @@ def _proven(state: _Restricted, a: Array, b: Array, tol: float, rounds: int, mes
     if not complete:
         more = host.ship_leftovers(*state.simplex.leftovers())
         rows, cols, mass = (np.concatenate(pair) for pair in zip((rows, cols, mass), more, strict=True))
-    value = float(state.costs.at(rows, cols) @ mass)
-    lower = float(a @ state.f + b @ state.g)
-    gap, scale = max(value - lower, 0.0), max(abs(value), MEAN_SHARE * state.mean * a.sum())
-    converged = gap <= tol * scale
-    return Solution(
-        rows, cols, mass, state.f, state.g, value, lower, gap, scale, rounds, converged,
-        verdict(converged, message),
-    )  # fmt: skip
+    return prove(
+        (rows, cols, mass),
+        (state.f, state.g),
+        float((state.costs.at(rows, cols) * mass).sum()),
+        lower_bound(a, state.f, b, state.g),
+        state.typical * float(a.sum()),
+        tol=tol,
+        n_iter=rounds,
+        why_not=message,
+    )

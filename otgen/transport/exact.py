@@ -136,13 +136,14 @@ def solve(
     if sparse:
         _check_ways_out(costs, work)
     kept = costs if work.all_kept else _submatrix(costs, work.keep_x, work.keep_y)
+    kept, exponent = _unit_size(kept)
     run = listed_arcs.solve_sparse if sparse else column_generation.solve_dense
     try:
         found = run(kept, work.a_kept, work.b_kept, tol=tol, max_iter=max_iter, progress=progress)
     except listed_arcs.InfeasibleError as error:
         raise listed_arcs.InfeasibleError(int(np.flatnonzero(work.keep_x)[error.source])) from None
-    f, g = extend_over_matrix(costs, work.keep_x, work.keep_y, found.f, found.g)
-    solution = work.restore(found, f, g)
+    f, g = extend_over_matrix(costs, work.keep_x, work.keep_y, *_times_two_to(exponent, found.f, found.g))
+    solution = replace(_scaled(work.restore(found, found.f, found.g), exponent), f=f, g=g)
     result = _transport(solution, work, tol, home)
     if autograd.wants_gradient(C, a, b):
         gradients = result.plan.toarray(), centred(f, work.a), centred(g, work.b)
@@ -213,10 +214,10 @@ class _PointProblem:
 
     def transport(self, solution: Solution, tol: float, home: Home) -> Transport:
         """Return the result in the user's units."""
-        names = ("value", "lower_bound", "gap", "scale", "f", "g")
-        values = _times_two_to(self.exponent * self.cost.p, *(getattr(solution, name) for name in names))
-        points = Points(*self.given, self.work.keep_x, self.work.keep_y, home)
-        return _transport(replace(solution, **dict(zip(names, values))), self.work, tol, home, self.cost, points)
+        # copies: map() must not change when the user refills a buffer
+        points = Points(self.given[0].copy(), self.given[1].copy(), self.work.keep_x, self.work.keep_y, home)
+        solution = _scaled(solution, self.exponent * self.cost.p)
+        return _transport(solution, self.work, tol, home, self.cost, points)
 
     def gradients(self, solution: Solution) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Gradients of the value at unit size in x, y, a, b: those at the fixed optimal plan and potentials."""
@@ -277,6 +278,28 @@ def _submatrix(costs: Any, keep_x: np.ndarray, keep_y: np.ndarray) -> Any:
     if is_sparse(costs):
         return costs[np.flatnonzero(keep_x)][:, np.flatnonzero(keep_y)]
     return np.ascontiguousarray(costs[np.ix_(keep_x, keep_y)])
+
+
+def _unit_size(costs: Any) -> tuple[Any, int]:
+    """Costs so large or small that sums of them would leave float64, times a power of two, and its exponent."""
+    entries = costs.data if is_sparse(costs) else costs
+    largest = float(np.abs(entries).max(initial=0.0))
+    if largest == 0.0 or abs(math.log2(largest)) < 500:
+        return costs, 0
+    exponent = math.frexp(largest)[1]
+    if is_sparse(costs):
+        scaled = costs.copy()
+        scaled.data = np.ldexp(costs.data, -exponent)
+        return scaled, exponent
+    return np.ldexp(costs, -exponent), exponent
+
+
+def _scaled(solution: Solution, exponent: float) -> Solution:
+    """The solution of a problem whose costs are 2^exponent times as large."""
+    if exponent == 0:
+        return solution
+    names = ("value", "lower_bound", "gap", "scale", "f", "g")
+    return replace(solution, **dict(zip(names, _times_two_to(exponent, *(getattr(solution, name) for name in names)))))
 
 
 def _times_two_to(exponent: float, *values: Any) -> tuple[Any, ...]:

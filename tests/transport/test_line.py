@@ -88,7 +88,7 @@ def test_solve_line_proves_the_monotone_plan(p):
     x, y, a, b = weighted(60, 45)
     rounds = []
     found = line.solve_line(x[:, None], y[:, None], a, b, p=p, tol=1e-9, progress=rounds.append)
-    assert found.converged and abs(found.gap) <= tol(float) * found.scale and len(found.mass) <= 104
+    assert found.converged and 0 <= found.gap <= 4 * tol(float) * found.scale and len(found.mass) <= 104
     assert found.value ** (1 / p) == pytest.approx(naive_line.wasserstein_1d(x, y, a, b, p), rel=tol(float))
     assert (np.abs(x[:, None] - y) ** p - found.f[:, None] - found.g).min() >= -tol(float)
     assert rounds[0]["gap"] == found.gap and rounds[0]["arcs"] == len(found.mass)

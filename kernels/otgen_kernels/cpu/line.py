@@ -59,7 +59,8 @@ def staircase(
     )
     f, g = np.empty(len(x)), np.empty(len(y))
     f[order_x], g[order_y] = f_sorted, g_sorted
-    return order_x[rows], order_y[cols], mass, f, g
+    carried = mass > 0.0  # a remainder that rounding took below 0, and corners of the staircase, carry nothing
+    return order_x[rows[carried]], order_y[cols[carried]], mass[carried], f, g
 
 
 def c_transform_1d(x: np.ndarray, y: np.ndarray, g: np.ndarray, *, p: float) -> np.ndarray:
@@ -91,12 +92,15 @@ def _p_mean(xs, ys, a, b, total, p):
         return _sum_paired(xs, ys, power, scale) if a is None else _sum_segments(xs, ys, a, b, power, scale)
 
     if p == 1.0:
-        return reduce(1.0, 1.0) / total
-    # In units of the largest displacement no power that matters over- or underflows.
+        mean = reduce(1.0, 1.0) / total
+        if mean < np.inf:
+            return mean
+    # In units of about the largest displacement no power that matters over- or underflows.
     largest = reduce(np.inf, 1.0)
-    if largest == 0.0:
-        return 0.0
-    return largest * (reduce(p, 1.0 / largest) / total) ** (1.0 / p)
+    if not 0.0 < largest < np.inf:
+        return largest
+    unit = math.ldexp(1.0, max(math.frexp(largest)[1] - 1, -1000))
+    return unit * (reduce(p, 1.0 / unit) / total) ** (1.0 / p)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -116,7 +120,7 @@ def _sum_paired(xs, ys, p, scale):
             total = max(total, abs(np.float64(xs[i]) - np.float64(ys[i])))
     elif p == 1.0:
         for i in range(n):
-            total += abs(np.float64(xs[i]) - np.float64(ys[i]))
+            total += abs(scale * (np.float64(xs[i]) - np.float64(ys[i])))
     elif p == 2.0:
         for i in range(n):
             u = scale * (np.float64(xs[i]) - np.float64(ys[i]))

@@ -18,23 +18,38 @@ import numpy as np
 from numba import njit
 
 # An arc whose cost is not a number is never entered, so the simplex needs no NaN handling of its own.
+NOISE = 2.0**-47  # relative: 32 roundings, of a potential shifted many times between two refreshes
+
 _options = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 @njit(**_options)
 def potentials(arcs, tree):
-    """Recompute every potential from the root down, so that tree arcs have reduced cost zero."""
+    """Recompute every potential along the tree, so that tree arcs have reduced cost zero.
+
+    They are counted from a node in the middle, not from the root: where a huge arc hangs most of the tree on the root,
+    its cost would take the digits of them all.
+    """
     cost = arcs[2]
     parent, thread, _, _, _, arc, up, _, pi = tree
     root = parent.size - 1
-    pi[root] = 0.0
-    v = thread[root]
-    while v != root:
-        if up[v]:
-            pi[v] = pi[parent[v]] + cost[arc[v]]
-        else:
-            pi[v] = pi[parent[v]] - cost[arc[v]]
-        v = thread[v]
+    for turn in range(2):
+        anchor = root if turn == 0 else np.argmin(np.abs(pi - np.median(pi)))
+        on_path = np.zeros(parent.size, np.bool_)
+        on_path[anchor] = True
+        pi[anchor] = 0.0
+        v = anchor
+        while v != root:
+            w = parent[v]
+            pi[w] = pi[v] - cost[arc[v]] if up[v] else pi[v] + cost[arc[v]]
+            on_path[w] = True
+            v = w
+        v = thread[root]
+        while v != root:
+            if not on_path[v]:
+                w = parent[v]
+                pi[v] = pi[w] + cost[arc[v]] if up[v] else pi[w] - cost[arc[v]]
+            v = thread[v]
 
 
 @njit(**_options)
@@ -120,7 +135,7 @@ def greedy_basis(n, order, arcs, excess, tree):
 
 @njit(**_options)
 def pivot(arcs, n_arcs, tree, tol, block, start, max_pivots):
-    """Pivot until no arc has reduced cost below -tol or `max_pivots` is spent; returns (pivots, next start, optimal).
+    """Pivot until no arc has reduced cost below -tol, or its own rounding; returns (pivots, next start, optimal).
 
     Pricing looks at blocks of `block` arcs in a fixed cyclic order and enters the most negative of the first block
     that holds one.
@@ -140,7 +155,8 @@ def pivot(arcs, n_arcs, tree, tol, block, start, max_pivots):
             stop = min(e + min(block, n_real - scanned), n_arcs)
             for k in range(e, stop):
                 reduced = cost[k] - pi[tail[k]] + pi[head[k]]
-                if reduced < best:
+                # what rounding alone can make of this arc's potentials is no reason to enter it
+                if reduced < best and reduced < -NOISE * (abs(cost[k]) + abs(pi[tail[k]]) + abs(pi[head[k]])):
                     best = reduced
                     entering = k
             scanned += stop - e

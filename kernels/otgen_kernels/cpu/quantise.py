@@ -33,8 +33,8 @@ def whole_masses(a, b):
     A mass moves by about a unit of 2**-50 of the total. With whole masses every flow of a transport simplex is exact
     in float64: no mass is lost, and ties are ties.
     """
-    units = MASS_UNITS / max(a.sum(), b.sum())
-    whole_a, whole_b = np.maximum(np.rint(a * units), 1.0), np.maximum(np.rint(b * units), 1.0)
+    total = max(a.sum(), b.sum())
+    whole_a, whole_b = (np.maximum(np.rint(masses / total * MASS_UNITS), 1.0) for masses in (a, b))
     missing = whole_a.sum() - whole_b.sum()
     lighter = whole_b if missing > 0.0 else whole_a
     added = np.floor(lighter * (abs(missing) / lighter.sum()))

@@ -5,6 +5,8 @@ import numpy as np
 from .pivots import greedy_basis, pivot, potentials, tree_flows
 
 BLOCK = 0.25  # arcs priced before the best is entered, in square roots of the number of arcs
+SLICE = 20_000  # pivots between two looks at Ctrl-C
+PATIENCE = 50  # pivots per node after which the pivots are taken to chase rounding, and the tolerance grows tenfold
 SHORTEST_BLOCK = 20  # arcs; below it a pivot's other work dominates
 
 
@@ -50,6 +52,11 @@ class NetworkSimplex:
         self.next_arc = self.n_arcs
         self.n_arcs = stop
 
+    def real_arcs(self):
+        """Rows and columns of all arcs that were added, in order."""
+        real = slice(self.n_nodes - 1, self.n_arcs)
+        return self.tail[real], self.head[real] - np.int32(self.n)
+
     @property
     def _arcs(self):
         return self.tail, self.head, self.cost
@@ -82,6 +89,20 @@ class NetworkSimplex:
             self._arcs, self.n_arcs, self._tree, tol, block, self.next_arc, max_pivots
         )
         return pivots, optimal
+
+    def optimise(self, tol):
+        """Pivot until every arc's reduced cost is at least -tol, up to rounding; returns the number of pivots."""
+        total, patience = 0, PATIENCE * self.n_nodes
+        while True:
+            pivots, optimal = self.pivot(tol, SLICE)
+            if optimal and pivots == 0:
+                return total
+            # optimal only once it is so with fresh potentials: shifts from huge to small ones have lost digits
+            self.refresh()
+            total += pivots
+            if total > patience:
+                tol = max(10 * tol, np.finfo(np.float64).eps * float(np.abs(self.pi).max()))
+                patience += total
 
     def duals(self):
         """u (n,), v (m,) with cost = u + v on the tree's arcs and cost >= u + v - tol on all once optimal."""
