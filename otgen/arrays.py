@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 MAX_INT32 = 2**31 - 1
+MATRIX = "Pass one row for each source and one column for each target."
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,13 @@ def _read_cloud(value: Any, name: str, columns: bool) -> np.ndarray:
         )
     if array.ndim not in ((1, 2) if columns else (2,)):
         raise ValueError(
-            f"{name} must have shape {'(n,) or (n, k)' if columns else '(n, d)'}; got shape {array.shape}."
+            f"{name} must have shape {'(n,) or (n, k)' if columns else '(n, d)'}; got shape {array.shape}. "
+            f"Flatten the further axes: {name}.reshape(len({name}), -1)."
         )
     if array.size == 0:
-        raise ValueError(f"{name} must hold at least one point and one coordinate; got shape {array.shape}.")
+        raise ValueError(
+            f"{name} must hold at least one point and one coordinate; got shape {array.shape}. Leave empty clouds out."
+        )
     _check_finite(array, name)
     return array
 
@@ -83,7 +87,7 @@ def read_costs(C: Any) -> tuple[Any, Home]:
     device = _common_home(C=C)
     C = _host(C, "C")
     if C.ndim != 2 or C.size == 0:
-        raise ValueError(f"C must be a matrix of shape (n, m) with n, m >= 1; got shape {C.shape}.")
+        raise ValueError(f"C must be a matrix of shape (n, m) with n, m >= 1; got shape {C.shape}. {MATRIX}")
     home = Home(C.dtype, device)
     C = _plain(C, np.dtype(np.float64))
     _check_finite(C, "C", "To forbid pairs pass a scipy.sparse matrix: entries it does not store are forbidden.")
@@ -94,7 +98,7 @@ def _read_sparse(C: Any) -> tuple[Any, Home]:
     if C.dtype.kind not in "biuf" or C.dtype.itemsize > 8:
         raise TypeError(_dtype_message("C", C.dtype))
     if C.ndim != 2 or 0 in C.shape:
-        raise ValueError(f"C must be a matrix of shape (n, m) with n, m >= 1; got shape {C.shape}.")
+        raise ValueError(f"C must be a matrix of shape (n, m) with n, m >= 1; got shape {C.shape}. {MATRIX}")
     home = Home(_working_dtype(C.dtype))
     csr = sys.modules["scipy.sparse"].csr_array(C, dtype=np.float64, copy=True)
     csr.sum_duplicates()
@@ -117,9 +121,8 @@ def read_weights(a: Any, b: Any, n: int, m: int, **like: Any) -> tuple[np.ndarra
     b_read, eps_b = _read_weight(b, "b", m)
     mass, other = float(a_read.sum()), float(b_read.sum())
     if abs(mass - other) > 8 * math.sqrt(max(n, m)) * max(eps_a, eps_b) * max(mass, other):
-        raise ValueError(
-            f"b must sum to the mass of a ({mass!r}); it sums to {other!r}. Normalise it, or pass unbalanced="
-        )
+        fix = f"Normalise it: b * ({mass!r} / b.sum())." if b is not None else "b is uniform: pass a / a.sum()."
+        raise ValueError(f"b must sum to the mass of a ({mass!r}); it sums to {other!r}. {fix}")
     return a_read, b_read * (mass / other)
 
 
@@ -128,13 +131,15 @@ def _read_weight(w: Any, name: str, n: int) -> tuple[np.ndarray, float]:
         return np.full(n, 1.0 / n), float(np.finfo(np.float64).eps)
     w = _host(w, name)
     if w.shape != (n,):
-        raise ValueError(f"{name} must have shape ({n},), one weight a point; got shape {w.shape}.")
+        raise ValueError(
+            f"{name} must have shape ({n},), one weight a point; got shape {w.shape}. Pass {n} weights on one axis."
+        )
     eps = float(np.finfo(w.dtype).eps)
     w = _plain(w, np.dtype(np.float64))
     _check_finite(w, name)
     if (w < 0).any():
         i = int(np.argmin(w))
-        raise ValueError(f"{name} must not be negative; {name}[{i}] is {float(w[i])!r}. Weights are masses.")
+        raise ValueError(f"{name} must not be negative; {name}[{i}] is {float(w[i])!r}. Set it to 0 or drop the point.")
     with np.errstate(over="ignore"):
         total = w.sum()
     if not (np.finfo(np.float64).tiny <= total < np.inf):
@@ -152,13 +157,18 @@ def check_options(tol: Any, max_iter: Any, progress: Any, eps: Any = None, unbal
     if tol is None:
         tol = 1e-9
     elif not is_real(tol) or not 0 < tol < math.inf:
-        raise ValueError(f"tol must be a positive finite number, relative to the problem's scale; got {tol!r}.")
+        raise ValueError(
+            f"tol must be a positive finite number, relative to the problem's scale; got {tol!r}. "
+            "Leave it None for 1e-9."
+        )
     if max_iter is not None and (
         isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 1
     ):
-        raise ValueError(f"max_iter must be None (until proven) or an int >= 1; got {max_iter!r}.")
+        raise ValueError(
+            f"max_iter must be None (until proven) or an int >= 1; got {max_iter!r}. Leave it None for a proven result."
+        )
     if progress is not None and not isinstance(progress, Callable):
-        raise TypeError(f"progress must be None or a function of one dict; got {type(progress).__name__}.")
+        raise TypeError(f"progress must be None or a function of one dict; got {type(progress).__name__}. Pass print.")
     return float(tol), None if max_iter is None else int(max_iter)
 
 

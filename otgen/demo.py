@@ -15,7 +15,7 @@ import otgen
 
 from . import doctor
 
-__all__ = ["heart", "run", "star", "told"]
+__all__ = ["heart", "proven", "run", "star", "told"]
 
 POINTS = 2_000
 SIZES = (250, 500, 1_000, 2_000, 4_000, 8_000)
@@ -49,10 +49,14 @@ def star(n: int, rng: np.random.Generator) -> np.ndarray:
 def run(out: Path, *, progress: Progress = None, sizes: tuple[int, ...] = SIZES) -> dict[str, Any]:
     """Solve, draw, time; write plan.png, interpolation.png, timings.png and report.json under `out`.
 
-    Raises ModuleNotFoundError where matplotlib is missing, OSError where `out` cannot be written.
+    Raises ModuleNotFoundError where matplotlib is missing, OSError where `out` cannot be written, KeyboardInterrupt
+    where a solve was interrupted: nothing is drawn of a part.
     """
     plots = _plots()
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"--out must be a folder that can be made; {out}: {error.strerror}. Choose another.") from error
     rng = np.random.default_rng(7)
     x, y = heart(POINTS, rng), star(POINTS, rng)
 
@@ -61,7 +65,7 @@ def run(out: Path, *, progress: Progress = None, sizes: tuple[int, ...] = SIZES)
     plans = {}
     for p, (result, _) in solved.items():
         plan = result.plan.tocoo()
-        plans[f"W{p} = {result.value ** (1 / p):.6f},  gap {result.gap:.1g}"] = (x, y, plan.row, plan.col)
+        plans[f"W{p} = {result.value ** (1 / p):.6f},  gap of the cost {result.gap:.1g}"] = (x, y, plan.row, plan.col)
     plots.save_plans(out / "plan.png", plans)
     plots.save_interpolation(out / "interpolation.png", x, solved[2][0].map(), TIMES)
     timings = _timings(sizes, progress)
@@ -88,7 +92,7 @@ def _plots() -> Any:
     try:
         from . import plots
     except ModuleNotFoundError as error:
-        command = doctor.install_command("otgen[plot]")
+        command = doctor.install_command("matplotlib")
         message = f"otgen demo draws with matplotlib, which is not installed. Install it: {command}"
         raise ModuleNotFoundError(message) from error
     return plots
@@ -105,7 +109,10 @@ def _peer() -> Any:
 def _solve(x: np.ndarray, y: np.ndarray, p: int, progress: Progress) -> tuple[otgen.Transport, float]:
     start = time.perf_counter()
     result = otgen.solve_sample(x, y, cost=("euclidean", p), progress=progress)
-    return result, time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    if result.message == "interrupted":  # the solver answers Ctrl-C with its best plan; here it means stop
+        raise KeyboardInterrupt
+    return result, seconds
 
 
 def _distance(result: otgen.Transport, seconds: float, p: int) -> dict[str, Any]:
@@ -136,6 +143,12 @@ def _timings(sizes: tuple[int, ...], progress: Progress) -> dict[str, list[dict[
                 seconds = time.perf_counter() - start
                 timings.setdefault(f"POT W{p}", []).append({"n": n, "seconds": seconds, "difference": difference})
     return timings
+
+
+def proven(report: dict[str, Any]) -> bool:
+    """Whether every result of otgen in the report is proven optimal."""
+    rows = [*report["distances"].values(), *(row for rows in report["timings"].values() for row in rows)]
+    return all(row.get("converged", True) for row in rows)
 
 
 def told(report: dict[str, Any]) -> str:

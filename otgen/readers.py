@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from .doctor import install_command
 
 __all__ = ["read_points", "read_weights"]
 
@@ -60,42 +62,59 @@ def _npy(path: Path) -> np.ndarray:
     try:
         with path.open("rb") as file:
             return np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # a damaged header alone has five: of tokenize, ast, struct, NumPy, or no memory for it
         raise ValueError(f"{path} must be a .npy file of plain numbers; reading it failed: {error}") from error
 
 
 def _npz(path: Path, key: str | None = None) -> np.ndarray:
     try:
         archive = np.load(path, allow_pickle=False)
-        names = list(archive.files)
-    except Exception as error:  # zipfile, NumPy and our own attribute access each have their own exception here
+    except Exception as error:  # zipfile and NumPy each have their own exceptions here
         raise ValueError(f"{path} must be an .npz archive; reading it failed: {error}") from error
+    if isinstance(archive, np.ndarray):
+        raise ValueError(f"{path} must be an .npz archive; it is a .npy file. Rename it to {path.with_suffix('.npy')}.")
     with archive:
+        names = list(archive.files)
         if key is None:
             if len(names) != 1:
-                raise ValueError(f"{path} holds {len(names)} arrays ({', '.join(names)}). Name one: {path}:KEY")
+                listed = f"{len(names)} arrays ({', '.join(names)}). Name one: {path}:KEY" if names else "no array."
+                raise ValueError(f"{path} must hold an array; it holds {listed}")
             key = names[0]
         if key not in names:
             raise ValueError(f"{path} must hold an array '{key}'; it holds {', '.join(names) or 'none'}. Name one.")
         try:
-            return archive[key]
-        except ValueError as error:
+            array = archive[key]
+        except Exception as error:  # as for .npy, and zipfile's for a damaged or encrypted member
             raise ValueError(f"{path}:{key} must be plain numbers; reading it failed: {error}") from error
+    if not isinstance(array, np.ndarray):  # NumPy hands over any other member of the zip as bytes
+        raise ValueError(f"{path}:{key} must be an array; this member is not a .npy file. Save it with numpy.savez.")
+    return array
 
 
 def _csv(path: Path) -> np.ndarray:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        first = next((row for row in csv.reader(file) if row), [])
-    if not first:
-        raise ValueError(f"{path} must hold rows of numbers; it is empty.")
-    # A header has no number at all; a first row that mixes both is a damaged row, not a header to drop.
-    skip = 0 if any(_is_number(cell) for cell in first) else 1
     try:
-        array = np.loadtxt(path, delimiter=",", skiprows=skip, ndmin=2, encoding="utf-8-sig", comments=None)
-    except ValueError as error:
-        raise ValueError(f"{path} must hold comma-separated numbers below an optional header; {error}") from error
-    if array.size == 0:
-        raise ValueError(f"{path} must hold rows of numbers; it has only a header.")
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            first = next((row for row in reader if any(cell.strip() for cell in row)), [])
+            lines_read = reader.line_num
+        if not first:
+            raise ValueError("it is empty")
+        if len(first) > 1 and not first[0].strip():
+            raise ValueError("its first cell is empty, as above the row numbers of pandas: save it with index=False")
+        # A header has no number at all; a first row that mixes both is a damaged row, not a header to drop.
+        skip = 0 if any(_is_number(cell) for cell in first) else lines_read
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # "input contained no data": the error below says so
+            array = np.loadtxt(
+                path, delimiter=",", skiprows=skip, ndmin=2, encoding="utf-8-sig", comments=None, quotechar='"'
+            )
+        if array.size == 0:
+            raise ValueError("it has only a header")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be UTF-8 text; reading it failed: {error}. Save it as UTF-8.") from error
+    except (ValueError, csv.Error) as error:
+        said = str(error).rstrip(".")
+        raise ValueError(f"{path} must hold comma-separated numbers below an optional header; {said}.") from error
     return array
 
 
@@ -111,12 +130,12 @@ def _table(path: Path) -> np.ndarray:
     try:
         from pyarrow import feather, parquet
     except ModuleNotFoundError as error:
-        command = f"{Path(sys.executable).name} -m pip install pyarrow"
+        command = install_command("pyarrow")
         message = f"reading {path} needs pyarrow, which is not installed. Install it: {command}"
         raise ModuleNotFoundError(message) from error
     try:
         table = parquet.read_table(path) if path.suffix.lower() == ".parquet" else feather.read_table(path)
-    except (ValueError, OSError) as error:  # pyarrow.ArrowInvalid is a ValueError
+    except Exception as error:  # pyarrow has a dozen of its own; ArrowInvalid alone is a ValueError
         raise ValueError(f"{path} must be a {path.suffix} table; reading it failed: {error}") from error
     columns = []
     for name in table.column_names:

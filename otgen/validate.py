@@ -125,11 +125,14 @@ def problems(*, quick: bool) -> Iterator[Problem]:
 
 
 def run(*, quick: bool, console: Console | None = None) -> list[Row]:
-    """Solve every problem with both; a solver's error is that row's failure. Raises ModuleNotFoundError without POT."""
+    """Solve every problem with both, naming each on the console; a solver's error is that row's failure.
+
+    Raises ModuleNotFoundError without POT, KeyboardInterrupt where a solve was interrupted.
+    """
     emd2 = _pot()
     rows = []
     for problem in problems(quick=quick):
-        if console is not None and console.is_terminal:
+        if console is not None:
             console.print(f"{problem.name}, {problem.label()}", style="dim")
         rows.append(solve_both(problem, emd2))
     return rows
@@ -139,7 +142,7 @@ def _pot() -> Callable[..., Any]:
     try:
         from ot import emd2
     except ModuleNotFoundError as error:
-        command = install_command("otgen[validate]")
+        command = install_command("POT")
         message = f"otgen validate needs POT, which is not installed. Install it: {command}"
         raise ModuleNotFoundError(message) from error
     return emd2
@@ -176,15 +179,15 @@ def solve_both(problem: Problem, emd2: Callable[..., Any]) -> Row:
 
 
 def _solve_otgen(problem: Problem, row: Row) -> None:
-    first = float(_transport(problem).value)  # compiles what this problem needs, so that the time below is of solving
+    first = _transport(problem)  # compiles what this problem needs, so that the time below is of solving
     start = time.perf_counter()
     result = _transport(problem)
     row.otgen_seconds = time.perf_counter() - start
     row.otgen_value, row.gap = float(result.value), float(result.gap) / float(result.scale or 1.0)
-    if row.otgen_value != first:
-        row.failures.append(f"the same call gave {first!r}, then {row.otgen_value!r}")
-    if not result.converged:
-        row.failures.append(f"not converged: {result.message}")
+    if not (first.converged and result.converged):
+        row.failures.append(f"not converged: {result.message if first.converged else first.message}")
+    elif row.otgen_value != float(first.value):
+        row.failures.append(f"the same call gave {float(first.value)!r}, then {row.otgen_value!r}")
     n, m, _ = row.shape
     if result.plan.nnz > n + m - 1:
         row.failures.append(f"plan has {result.plan.nnz} entries, more than n + m - 1 = {n + m - 1}")
@@ -196,8 +199,13 @@ def _solve_otgen(problem: Problem, row: Row) -> None:
 
 def _transport(problem: Problem) -> otgen.Transport:
     if problem.C is not None:
-        return otgen.solve(problem.C, problem.a, problem.b)
-    return otgen.solve_sample(problem.x, problem.y, problem.a, problem.b, cost=(problem.metric, problem.p))
+        result = otgen.solve(problem.C, problem.a, problem.b)
+    else:
+        cost = problem.metric, problem.p
+        result = otgen.solve_sample(problem.x, problem.y, problem.a, problem.b, cost=cost)
+    if result.message == "interrupted":  # the solver answers Ctrl-C with its best plan; here it means stop
+        raise KeyboardInterrupt
+    return result
 
 
 def _check_line(problem: Problem, row: Row) -> None:
@@ -209,13 +217,13 @@ def _check_line(problem: Problem, row: Row) -> None:
 
 
 def render(rows: list[Row], console: Console) -> None:
-    """Print the table of values, differences, gaps and both times, then the verdict."""
+    """Print the table of values, differences, gaps and both times, every failure in full, then the verdict."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("problem", "cost"):
-        table.add_column(name, no_wrap=True)
-    for name in ("n", "m", "d", "otgen", "POT", "difference", "gap", "otgen s", "POT s"):
+        table.add_column(name, overflow="fold")
+    for name in ("n", "m", "d", "value", "diff", "gap", "time", "POT"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for row in rows:
         n, m, d = row.shape
         table.add_row(
@@ -224,16 +232,24 @@ def render(rows: list[Row], console: Console) -> None:
             f"{n}",
             f"{m}",
             f"{d or '-'}",
-            f"{row.otgen_value:.8g}",
-            f"{row.pot_value:.8g}",
+            f"{row.otgen_value:.5g}",
             f"{row.difference:.0e}",
             f"{row.gap:.0e}",
             f"{row.otgen_seconds:.3f}",
             f"{row.pot_seconds:.3f}",
-            f"[red]{escape(row.failure)}[/red]" if row.failures else "ok",
+            "[red]FAIL[/red]" if row.failures else "ok",
         )
     console.print(table)
-    failed = sum(bool(row.failures) for row in rows)
+    console.print("diff: otgen's value minus POT's, relative; gap: of otgen's scale; time, POT: seconds", style="dim")
+    failed = [row for row in rows if row.failures]
+    for row in failed:
+        which = f"{row.problem.name}, {row.problem.label()}, (n, m, d) = {row.shape}"
+        console.print(f"[red]FAIL[/red] {escape(f'{which}: {row.failure}')}", highlight=False, soft_wrap=True)
     seconds = [sum(values) for values in zip(*((row.otgen_seconds, row.pot_seconds) for row in rows))]
-    verdict = f"[red]{failed} of {len(rows)} problems failed[/red]" if failed else f"all {len(rows)} problems agree"
-    console.print(f"\n{verdict} to {TOLERANCE:.0e} of the value; otgen {seconds[0]:.1f} s, POT {seconds[1]:.1f} s")
+    count = len(rows)
+    verdict = f"[red]{len(failed)} of {count} problems failed[/red]" if failed else f"all {count} problems agree"
+    console.print(
+        f"\n{verdict}: to {TOLERANCE:.0e} of the value, or of {FLOOR:g} of the mean cost where that is larger; "
+        f"otgen {seconds[0]:.1f} s, POT {seconds[1]:.1f} s",
+        soft_wrap=True,
+    )

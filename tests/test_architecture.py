@@ -35,7 +35,7 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen.training": ("otgen.models*", "otgen.data"),
     "otgen.metrics": ("otgen.arrays", "otgen.transport*"),
     "otgen": ("otgen.arrays", "otgen.transport*", "otgen.models*", "otgen.training", "otgen.data", "otgen.metrics"),
-    "otgen.readers": (),
+    "otgen.readers": ("otgen.doctor",),
     "otgen.plots": (),
     "otgen.doctor": ("otgen", *KERNELS),
     "otgen.validate": (*API, "otgen.doctor"),

@@ -68,10 +68,14 @@ def test_contiguous_points_are_not_copied():
     [
         (np.full((3, 2), np.nan), ValueError, r"x must be finite; x\[0, 0\] is nan"),
         ([[0.0, 1.0], [2.0, -np.inf]], ValueError, r"x must be finite; x\[1, 1\] is -inf"),
-        (np.zeros((0, 2)), ValueError, r"x must hold at least one point.*\(0, 2\)"),
+        (np.zeros((0, 2)), ValueError, r"x must hold at least one point.*\(0, 2\). Leave empty clouds out"),
         (np.zeros((3, 0)), ValueError, r"x must hold at least one point.*\(3, 0\)"),
         (np.zeros(3), ValueError, r"x must have shape \(n, d\).*\(3,\).*Reshape.*\(n, 1\)"),
-        (np.zeros((3, 2, 1)), ValueError, r"x must have shape \(n, d\); got shape \(3, 2, 1\)"),
+        (
+            np.zeros((3, 2, 1)),
+            ValueError,
+            r"x must have shape \(n, d\); got shape \(3, 2, 1\). Flatten .* x.reshape\(len\(x\), -1\)",
+        ),
         (5.0, ValueError, r"x must have shape \(n, d\); got shape \(\)"),
         (np.zeros((3, 4)), ValueError, r"one dimension d; got shapes \(3, 4\) and \(3, 2\)"),
         (GOOD.astype(object), TypeError, "x must hold real numbers.*object"),
@@ -123,9 +127,9 @@ def test_one_weight_none_is_uniform_of_mass_one():
 @pytest.mark.parametrize(
     ("bad", "match"),
     [
-        ([0.5, 0.5], r"a must have shape \(3,\), one weight a point; got shape \(2,\)"),
+        ([0.5, 0.5], r"a must have shape \(3,\), one weight a point; got shape \(2,\). Pass 3 weights on one axis"),
         ([[0.5, 0.25, 0.25]], r"a must have shape \(3,\)"),
-        ([0.5, -0.25, 0.75], r"a must not be negative; a\[1\] is -0.25"),
+        ([0.5, -0.25, 0.75], r"a must not be negative; a\[1\] is -0.25. Set it to 0 or drop"),
         ([0.5, np.nan, 0.5], r"a must be finite; a\[1\] is nan"),
         ([0.5, np.inf, 0.5], r"a must be finite; a\[1\] is inf"),
         ([0, 0, 0], "a must have a positive, finite sum; it sums to 0.0"),
@@ -140,7 +144,9 @@ def test_bad_weights_are_refused(bad, match):
 def test_unequal_masses_are_refused_in_the_words_of_the_house():
     with pytest.raises(ValueError) as raised:
         read_weights([0.5, 0.5], [0.4, 0.4], 2, 2)
-    assert str(raised.value) == ("b must sum to the mass of a (1.0); it sums to 0.8. Normalise it, or pass unbalanced=")
+    assert str(raised.value) == "b must sum to the mass of a (1.0); it sums to 0.8. Normalise it: b * (1.0 / b.sum())."
+    with pytest.raises(ValueError, match=r"mass of a \(2.0\); it sums to 1.0. b is uniform: pass a / a.sum\(\)"):
+        read_weights([1.0, 1.0], None, 2, 2)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -166,13 +172,17 @@ def test_integer_weights_are_counts():
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
-        ({"tol": 0}, ValueError, "tol must be a positive finite number.*got 0"),
+        ({"tol": 0}, ValueError, "tol must be a positive finite number.*got 0. Leave it None for 1e-9"),
         ({"tol": np.nan}, ValueError, "tol must be a positive finite number.*got nan"),
         ({"tol": "x"}, ValueError, "tol must be a positive finite number.*got 'x'"),
-        ({"max_iter": 0}, ValueError, "max_iter must be None .* or an int >= 1; got 0"),
+        (
+            {"max_iter": 0},
+            ValueError,
+            "max_iter must be None .* or an int >= 1; got 0. Leave it None for a proven result",
+        ),
         ({"max_iter": 2.5}, ValueError, "max_iter must be None .* or an int >= 1; got 2.5"),
         ({"max_iter": True}, ValueError, "max_iter must be None .* or an int >= 1; got True"),
-        ({"progress": 3}, TypeError, "progress must be None or a function of one dict; got int"),
+        ({"progress": 3}, TypeError, "progress must be None or a function of one dict; got int. Pass print"),
         ({"eps": 0.1}, NotImplementedError, "eps=0.1 asks for the entropic solver, which is not in this version"),
         ({"unbalanced": 1}, NotImplementedError, "unbalanced=1 asks for the entropic solver"),
     ],
@@ -198,7 +208,11 @@ def test_sizes_beyond_int32_are_refused():
 @pytest.mark.parametrize(
     ("bad", "error", "match"),
     [
-        (np.zeros(3), ValueError, r"C must be a matrix of shape \(n, m\) with n, m >= 1; got shape \(3,\)"),
+        (
+            np.zeros(3),
+            ValueError,
+            r"C must be a matrix of shape \(n, m\) with n, m >= 1; got shape \(3,\). Pass one row for each source",
+        ),
         (np.zeros((0, 3)), ValueError, r"C must be a matrix.*got shape \(0, 3\)"),
         (scipy.sparse.csr_array((0, 3)), ValueError, r"C must be a matrix.*got shape \(0, 3\)"),
         ([[1.0, np.inf]], ValueError, r"C must be finite; C\[0, 1\] is inf. To forbid pairs pass a scipy.sparse"),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
+import os
 import re
-import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from rich.console import Console
 from scipy import sparse
 from typer.testing import CliRunner
 
@@ -34,6 +33,7 @@ def test_distance_prints_the_value_of_the_api_with_its_proof(clouds: tuple[str, 
     result = runner.invoke(cli.app, ["distance", *clouds])
     assert result.exit_code == 0, result.output
     shown = dict(line.split(maxsplit=1) for line in result.stdout.replace("lower bound", "lower").splitlines())
+    assert shown["points"] == "40 x 2, 30 x 2"
     value = otgen.wasserstein(np.load(clouds[0]), np.load(clouds[1]))
     assert float(shown["W1"]) == pytest.approx(value, rel=1e-12)
     assert float(shown["lower"]) == pytest.approx(value, rel=1e-8)
@@ -51,7 +51,7 @@ def test_json_is_one_object_in_units_of_distance_and_of_cost(clouds: tuple[str, 
 
 
 def test_weights_and_the_saved_plan(clouds: tuple[str, str], tmp_path: Path) -> None:
-    a, b = np.arange(1.0, 41), np.ones(30)
+    a, b = np.arange(1.0, 41), np.random.default_rng(4).random(30)
     (tmp_path / "a.csv").write_text("weight\n" + "\n".join(map(str, a / a.sum())))
     np.save(tmp_path / "b.npy", b / b.sum())
     out = tmp_path / "plan.npz"
@@ -61,20 +61,30 @@ def test_weights_and_the_saved_plan(clouds: tuple[str, str], tmp_path: Path) -> 
     plan = sparse.load_npz(out)
     assert plan.shape == (40, 30) and plan.nnz <= 40 + 30 - 1
     np.testing.assert_allclose(plan.sum(axis=1).ravel(), a / a.sum(), atol=1e-12)
+    np.testing.assert_allclose(plan.sum(axis=0).ravel(), b / b.sum(), atol=1e-12)
     C = np.linalg.norm(np.load(clouds[0])[:, None] - np.load(clouds[1]), axis=2)
     assert (plan.toarray() * C).sum() == pytest.approx(json.loads(result.stdout)["cost"], rel=1e-9)
 
 
-def test_stopped_early_has_its_own_exit_code_and_an_honest_gap(tmp_path: Path) -> None:
+def test_what_is_not_proven_has_its_own_exit_code(clouds: tuple[str, str], monkeypatch) -> None:
+    solve_sample = otgen.solve_sample
+
+    def stopped(*arguments, **options):
+        return replace(solve_sample(*arguments, **options), converged=False, message="max_iter")
+
+    monkeypatch.setattr(otgen, "solve_sample", stopped)
+    result = runner.invoke(cli.app, ["distance", *clouds])
+    assert result.exit_code == cli.EXIT_NOT_CONVERGED == 3 and "NO: max_iter" in result.stdout
+
+
+def test_stopped_early_has_an_honest_gap(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     for name in ("x", "y"):
         np.save(tmp_path / f"{name}.npy", rng.normal(size=(600, 2)))
     command = ["distance", str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), "--max-iter", "1", "--json"]
     result = runner.invoke(cli.app, command)
     report = json.loads(result.stdout)
-    if report["converged"]:
-        pytest.skip("one round proved this problem")
-    assert result.exit_code == cli.EXIT_NOT_CONVERGED
+    assert not report["converged"] and result.exit_code == cli.EXIT_NOT_CONVERGED
     proven = otgen.wasserstein(np.load(tmp_path / "x.npy"), np.load(tmp_path / "y.npy"))
     assert report["lower_bound"] <= proven * (1 + 1e-9) and report["value"] >= proven * (1 - 1e-9)
     assert report["gap"] > 0
@@ -83,9 +93,13 @@ def test_stopped_early_has_its_own_exit_code_and_an_honest_gap(tmp_path: Path) -
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--metric", "manhattan"], "cityblock.*got 'manhattan'"),
-        (["--p", "0.5"], "p must be.*0.5"),
+        (["--metric", "manhattan"], "--metric must be one of .*cityblock.*got 'manhattan'"),
+        (["--metric", "sqeuclidean"], "got 'sqeuclidean'. Powers are --p: --metric euclidean --p 2"),
+        (["--p", "0.5"], "--p: p must be.*0.5. Pass"),
+        (["--max-iter", "0"], "--max-iter: max_iter must be.*0. Leave it"),
         (["--plan", "no/such/folder/plan.npz"], "--plan must lie in an existing folder"),
+        (["--plan", "A.npy"], "--plan must end in .npz; got A.npy. Write --plan A.npy.npz"),
+        (["--plan", "."], "--plan must end in .npz; got ."),
         (["--weights-a", "absent.npy"], "absent.npy is not a file"),
     ],
 )
@@ -94,6 +108,46 @@ def test_bad_input_is_one_line_and_exit_code_1(clouds: tuple[str, str], argument
     assert result.exit_code == cli.EXIT_BAD_INPUT and result.stdout == ""
     assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ")
     assert re.search(message, result.stderr)
+    assert "(run with --debug for the traceback)" in result.stderr or "absent" in message
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["x.npy", "nan.npy"], r"error: nan\.npy: y must be finite"),
+        (["nan.npy", "x.npy"], r"error: nan\.npy: x must be finite"),
+        (["x.npy", "wide.npy"], r"error: x\.npy, wide\.npy: x and y must have points of one dimension"),
+        (["x.npy", "x.npy", "--weights-b", "b.npy"], r"error: --weights-b b\.npy: b must have shape \(3,\)"),
+        (["x.npy", "x.npy", "--weights-a", "b.npy"], r"error: --weights-a b\.npy: a must have shape \(3,\)"),
+        (["wide.npy", "zero.npy", "--metric", "cosine"], r"error: zero\.npy: cosine needs .* row 0 of y is zero"),
+    ],
+)
+def test_the_file_at_fault_is_named(arguments: list[str], message: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arrays = {"x": np.zeros((3, 1)), "nan": np.full((3, 1), np.nan), "wide": np.ones((3, 2)), "zero": np.zeros((3, 2))}
+    for name, array in (arrays | {"b": np.ones(2)}).items():
+        np.save(f"{name}.npy", array)
+    result = runner.invoke(cli.app, ["distance", *arguments])
+    assert result.exit_code == cli.EXIT_BAD_INPUT and re.match(message, result.stderr), result.stderr
+
+
+def test_the_plan_is_refused_before_solving_and_saved_after_printing(clouds, tmp_path: Path, monkeypatch) -> None:
+    folder, taken = tmp_path / "folder.npz", tmp_path / "taken.npz"
+    folder.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(otgen, "solve_sample", lambda *_, **__: pytest.fail("solved"))
+        result = runner.invoke(cli.app, ["distance", *clouds, "--plan", str(folder)])
+        assert result.exit_code == 1 and "--plan must be a file that can be written" in result.stderr
+        patch.setattr(os, "access", lambda path, mode: False)
+        result = runner.invoke(cli.app, ["distance", *clouds, "--plan", str(taken)])
+        assert result.exit_code == 1 and "--plan must be a file that can be written" in result.stderr
+
+    def full(*_):
+        raise OSError(28, "No space left on device", str(taken))
+
+    monkeypatch.setattr(sparse, "save_npz", full)
+    result = runner.invoke(cli.app, ["distance", *clouds, "--plan", str(taken), "--json"])
+    assert result.exit_code == 1 and json.loads(result.stdout)["converged"] and str(taken) in result.stderr
 
 
 def test_debug_keeps_the_exception(clouds: tuple[str, str]) -> None:
@@ -106,27 +160,46 @@ def test_a_bug_keeps_its_traceback(clouds: tuple[str, str], monkeypatch) -> None
     assert isinstance(runner.invoke(cli.app, ["distance", *clouds]).exception, ZeroDivisionError)
 
 
-def test_progress_goes_to_a_terminal_only(clouds: tuple[str, str], monkeypatch) -> None:
-    assert runner.invoke(cli.app, ["distance", *clouds]).stderr == ""
-    shown = io.StringIO()
-    monkeypatch.setattr(cli, "Console", lambda **_: Console(file=shown, force_terminal=True, width=100))
-    assert runner.invoke(cli.app, ["distance", *clouds, "--quiet"]).exit_code == 0
-    assert shown.getvalue() == ""
+def test_the_demo_and_validate_hear_quiet(monkeypatch, tmp_path: Path) -> None:
+    heard = []
+    monkeypatch.setattr(demo, "run", lambda out, progress: heard.append(progress) or {})
+    monkeypatch.setattr(demo, "told", lambda report: "")
+    monkeypatch.setattr(demo, "proven", lambda report: True)
+    monkeypatch.setattr(validate, "run", lambda quick, console: heard.append((quick, console)) or [])
+    monkeypatch.setattr(validate, "render", lambda rows, console: None)
+    monkeypatch.setattr(cli, "sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True), stdout=sys.stdout))
+    for command in (["demo"], ["validate"], ["validate", "--quick"]):
+        assert runner.invoke(cli.app, [*command, "--quiet"]).exit_code == 0
+    assert heard == [None, (False, None), (True, None)]
+    assert runner.invoke(cli.app, ["demo"]).exit_code == runner.invoke(cli.app, ["validate"]).exit_code == 0
+    assert heard[3] is not None and heard[4][1].stderr
+
+
+def test_an_interrupt_is_130(monkeypatch, clouds: tuple[str, str], tmp_path: Path) -> None:
     solve_sample = otgen.solve_sample
 
-    def spied(*arguments, progress, **options):
-        progress({"level": 1, "levels": 2, "round": 3, "arcs": 4, "gap": None, "scale": None, "seconds": 0.0})
-        time.sleep(0.3)  # the status line redraws about ten times a second
-        return solve_sample(*arguments, progress=progress, **options)
+    def interrupted(*arguments, **options):
+        return replace(solve_sample(*arguments, **options), converged=False, message="interrupted")
 
-    monkeypatch.setattr(otgen, "solve_sample", spied)
-    assert runner.invoke(cli.app, ["distance", *clouds]).exit_code == 0
-    assert "level 1/2, round 3, 4 arcs" in shown.getvalue()
+    monkeypatch.setattr(otgen, "solve_sample", interrupted)
+    pytest.importorskip("matplotlib")
+    for command in (["demo", "--out", str(tmp_path / "demo")], ["validate", "--quick"]):
+        result = runner.invoke(cli.app, command)
+        assert result.exit_code == cli.EXIT_INTERRUPTED == 130 and result.stderr == "interrupted\n"
+    assert list((tmp_path / "demo").iterdir()) == []
+    result = runner.invoke(cli.app, ["distance", *clouds])  # its bounds hold, and are what was asked for
+    assert result.exit_code == cli.EXIT_NOT_CONVERGED and "NO: interrupted" in result.stdout
+
+
+def test_the_exit_codes_are_in_the_help() -> None:
+    for command in ([], ["distance"], ["validate"], ["demo"]):
+        shown = " ".join(runner.invoke(cli.app, [*command, "--help"]).stdout.split())
+        assert "3 stopped before the proof" in shown and "130 interrupted" in shown
 
 
 def test_the_progress_line_shows_the_gap_relative_to_the_scale() -> None:
     info = {"level": 1, "levels": 4, "round": 2, "arcs": 12345, "gap": 2e-3, "scale": 2.0, "seconds": 0.51}
-    assert cli.progress_line(info) == "level 1/4, round 2, 12,345 arcs, gap 1.0e-03 of scale, 0.5 s"
+    assert cli.progress_line(info) == "level 1/4, round 2, 12,345 arcs, gap 1.0e-03 of scale"
     assert "gap" not in cli.progress_line(info | {"gap": None, "scale": None})
 
 
@@ -135,40 +208,55 @@ def test_doctor_prints_json() -> None:
     assert result.exit_code == 0 and json.loads(result.stdout)["versions"]["numpy"] == np.__version__
 
 
-def test_validate_exits_by_its_rows(monkeypatch) -> None:
-    problem = validate.Problem("two points", np.eye(2), np.eye(2))
-    good = validate.Row(problem, (2, 2, 2), 0.0, 0.0, 0.0, 0.0, 0.1, 0.1)
+def test_validate_exits_by_its_rows_and_folds_nothing_away(monkeypatch) -> None:
+    problem = validate.Problem("two points of a long name", np.eye(2), np.eye(2))
+    good = validate.Row(problem, (1500, 1500, 64), 1234567.0, 0.0, 1e-16, 1e-17, 10.0, 10.0)
+    why = "the same call gave 12345.678901234567, then 12345.678901234566; plan has 9 entries, more than n + m - 1 = 3"
+    bad = validate.Row(problem, (2, 2, 2), failures=[why])
     monkeypatch.setattr(validate, "run", lambda **_: [good])
+    for columns in ("40", "80", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        result = runner.invoke(cli.app, ["validate", "--quick"])
+        assert result.exit_code == 0 and "all 1 problems agree" in result.stdout
+        assert "1.2346e+06  1e-16  1e-17  10.000  10.000  ok" in re.sub(" +", "  ", result.stdout)
+        assert "…" not in result.stdout
+    monkeypatch.setattr(validate, "run", lambda **_: [good, bad])
+    monkeypatch.setenv("COLUMNS", "80")
     result = runner.invoke(cli.app, ["validate", "--quick"])
-    assert result.exit_code == 0 and "all 1 problems agree" in result.stdout
-    good.failures.append("values differ by 1e-2")
-    result = runner.invoke(cli.app, ["validate", "--quick"])
-    assert result.exit_code == cli.EXIT_DISAGREEMENT and "values differ by 1e-2" in result.stdout
+    assert result.exit_code == cli.EXIT_DISAGREEMENT and "1 of 2 problems failed" in result.stdout
+    assert f"FAIL two points of a long name, euclidean^1, (n, m, d) = (2, 2, 2): {why}\n" in result.stdout
 
 
 def test_missing_extras_name_their_command(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "ot", None)
     result = runner.invoke(cli.app, ["validate", "--quick"])
-    assert result.exit_code == 1 and doctor.install_command("otgen[validate]") in result.stderr
+    assert result.exit_code == 1 and doctor.install_command("POT") in result.stderr
     monkeypatch.delattr(otgen, "plots", raising=False)
     monkeypatch.delitem(sys.modules, "otgen.plots", raising=False)
     for name in {"matplotlib", *(name for name in sys.modules if name.startswith("matplotlib."))}:
         monkeypatch.setitem(sys.modules, name, None)
     result = runner.invoke(cli.app, ["demo", "--out", str(tmp_path / "demo")])
-    assert result.exit_code == 1 and doctor.install_command("otgen[plot]") in result.stderr
+    assert result.exit_code == 1 and doctor.install_command("matplotlib") in result.stderr
     assert not (tmp_path / "demo").exists()
 
 
-def test_demo_tells_what_it_wrote(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(demo, "run", lambda out, progress: {"out": str(out)})
-    monkeypatch.setattr(demo, "told", lambda report: f"wrote {report['out']}")
+def test_demo_tells_what_it_wrote_and_whether_it_is_proven(monkeypatch, tmp_path: Path) -> None:
+    report = {"distances": {"W1": {"converged": True}}, "timings": {"otgen W1": [{"converged": True}], "POT W1": [{}]}}
+    monkeypatch.setattr(demo, "run", lambda out, progress: report)
+    monkeypatch.setattr(demo, "told", lambda report: "wrote it")
     result = runner.invoke(cli.app, ["demo", "--out", str(tmp_path)])
-    assert result.exit_code == 0 and f"wrote {tmp_path}" in result.stdout
+    assert result.exit_code == 0 and "wrote it" in result.stdout
+    report["timings"]["otgen W1"][0]["converged"] = False
+    assert runner.invoke(cli.app, ["demo", "--out", str(tmp_path)]).exit_code == cli.EXIT_NOT_CONVERGED
+    report["timings"].clear()
+    report["distances"]["W1"]["converged"] = False
+    assert runner.invoke(cli.app, ["demo", "--out", str(tmp_path)]).exit_code == cli.EXIT_NOT_CONVERGED
 
 
-def test_python_m_otgen_is_the_same_command(clouds: tuple[str, str]) -> None:
-    command = [sys.executable, "-m", "otgen"]
-    done = subprocess.run([*command, "distance", *clouds, "--json"], capture_output=True, text=True)
-    assert done.returncode == 0 and done.stderr == "" and json.loads(done.stdout)["converged"]
-    shown = subprocess.run([*command, "--version"], capture_output=True, text=True)
-    assert shown.stdout.strip() == f"otgen {otgen.__version__}"
+def test_demo_says_which_folder_it_cannot_make(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "taken").write_text("a file")
+    for out, why in ((tmp_path / "taken", "File exists"), (tmp_path / "taken" / "below", "Not a directory")):
+        result = runner.invoke(cli.app, ["demo", "--out", str(out)])
+        assert result.exit_code == 1
+        assert f"--out must be a folder that can be made; {out}: {why}. Choose another." in result.stderr

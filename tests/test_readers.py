@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -73,18 +74,47 @@ def test_dtype_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("", "must hold rows of numbers; it is empty"),
+        ("", "comma-separated numbers below an optional header; it is empty"),
+        (" \n\n", "it is empty"),
         ("a,b\n", "only a header"),
         ("1,2\n3\n", "comma-separated numbers"),
         ("1,2\n3,four\n", "comma-separated numbers"),
         ("1,two\n3,4\n", "comma-separated numbers"),
         ("1;2\n3;4\n", "comma-separated numbers|only a header"),
+        (",x,y\n0,1.5,2\n", "its first cell is empty.*pandas.*index=False"),
+        (",0,1\n0,1.5,2\n", "its first cell is empty.*pandas.*index=False"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:loadtxt. input contained no data")
 def test_a_damaged_csv_says_what_is_wrong(content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text(content)
     with pytest.raises(ValueError, match=message):
+        read_points(str(tmp_path / "x.csv"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\n \nleft,right\n1,2\n3,4\n",
+        '"left\nhand",right\n1,2\n3,4\n',
+        '"1","2"\n"3","4"\n',
+        "\ufeffleft,right\n1,2\n3,4\n",
+    ],
+    ids=["blank lines", "a line break in the header", "quoted numbers", "a byte order mark"],
+)
+def test_a_csv_as_other_programs_write_it(content: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(content, encoding="utf-8")
+    np.testing.assert_array_equal(read_points(str(tmp_path / "x.csv")), [[1, 2], [3, 4]])
+
+
+def test_a_byte_order_mark_does_not_make_a_header(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("1\n2\n", encoding="utf-8-sig")
+    np.testing.assert_array_equal(read_points(str(tmp_path / "x.csv")), [[1], [2]])
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_csv_in_another_encoding_is_named(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("größe,y\n1,2\n", encoding=encoding)
+    with pytest.raises(ValueError, match=r"x\.csv must be UTF-8 text; reading it failed: .*Save it as UTF-8"):
         read_points(str(tmp_path / "x.csv"))
 
 
@@ -118,7 +148,7 @@ def test_wrong_names(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"must end in one of \.npy, .*got '\.txt'"):
         read_points(str(tmp_path / "x.txt"))
     archive = save_keyed(tmp_path).removesuffix(":points")
-    with pytest.raises(ValueError, match=r"holds 2 arrays \(points, other\). Name one"):
+    with pytest.raises(ValueError, match=r"must hold an array; it holds 2 arrays \(points, other\). Name one"):
         read_points(archive)
     with pytest.raises(ValueError, match="must hold an array 'third'; it holds points, other"):
         read_points(f"{archive}:third")
@@ -133,6 +163,45 @@ def test_a_file_of_noise_is_named(name: str, tmp_path: Path) -> None:
         read_points(str(tmp_path / name))
 
 
+def test_a_damaged_npy_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, POINTS)
+    whole = path.read_bytes()
+    for damaged in (
+        whole[:-8],
+        whole.replace(b"{'descr'", b"{'descr("),
+        whole.replace(b"'shape': (3, 2), }           ", b"'shape': (300000000000, 2), }"),
+    ):
+        assert damaged != whole
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"x\.npy must be a \.npy file of plain numbers; reading it failed"):
+            read_points(str(path))
+
+
+def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, points=POINTS)
+    flipped = bytearray(path.read_bytes())
+    flipped[flipped.index(POINTS.tobytes())] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(ValueError, match=r"x\.npz:points must be plain numbers; reading it failed: Bad CRC"):
+        read_points(str(path))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes.txt", "no array")
+    with pytest.raises(ValueError, match=r"x\.npz:notes\.txt must be an array; this member is not a \.npy file"):
+        read_points(str(path))
+    with zipfile.ZipFile(path, "w"):
+        pass
+    with pytest.raises(ValueError, match=r"x\.npz must hold an array; it holds no array\."):
+        read_points(str(path))
+    np.save(tmp_path / "y.npy", POINTS)
+    (tmp_path / "y.npy").rename(path)
+    with pytest.raises(
+        ValueError, match=r"x\.npz must be an \.npz archive; it is a \.npy file\. Rename it to .*x\.npy"
+    ):
+        read_points(str(path))
+
+
 def test_a_column_of_words_is_named(tmp_path: Path) -> None:
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pa.table({"left": [1.0, 2.0], "name": ["a", "b"]}), tmp_path / "x.parquet")
@@ -143,5 +212,5 @@ def test_a_column_of_words_is_named(tmp_path: Path) -> None:
 def test_without_pyarrow_the_error_names_the_install_command(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match="needs pyarrow.*-m pip install pyarrow"):
+    with pytest.raises(ImportError, match="needs pyarrow.*-m pip install .pyarrow>="):
         read_points(str(tmp_path / "x.parquet"))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy.sparse import csr_array
 
 import otgen
 from otgen import validate
@@ -68,9 +70,55 @@ def test_a_nan_never_agrees() -> None:
     assert "values differ" in row.failure
 
 
-def test_an_unproven_result_is_a_failure(monkeypatch) -> None:
-    solve_sample = otgen.solve_sample
-    monkeypatch.setattr(
-        otgen, "solve_sample", lambda *a, **k: replace(solve_sample(*a, **k), converged=False, message="stopped")
-    )
-    assert "not converged: stopped" in validate.solve_both(PROBLEM, emd2).failure
+def corrupted(monkeypatch, name: str, *changes: dict) -> None:
+    """Make otgen.<name> return its true result with other fields: those of `changes` in turn, the last for good."""
+    true, left = getattr(otgen, name), list(changes)
+    change = lambda: left.pop(0) if len(left) > 1 else left[0]  # noqa: E731
+    monkeypatch.setattr(otgen, name, lambda *a, **k: replace(true(*a, **k), **change()))
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ([{"converged": False, "message": "stopped"}], "not converged: stopped"),
+        ([{"converged": False, "message": "stopped", "value": 1.0}, {}], "^not converged: stopped$"),
+        ([{}, {"value": 1.0000001}], r"the same call gave 1.0, then 1.0000001"),
+        ([{"marginal_error": 1e-3}], "^marginal error 1.0e-03$"),
+        ([{"marginal_error": float("nan")}], "^marginal error nan$"),
+        ([{"plan": csr_array(np.ones((4, 4)))}], r"^plan has 16 entries, more than n \+ m - 1 = 7$"),
+    ],
+)
+def test_a_corrupted_result_is_a_failure(monkeypatch, changes: list[dict], message: str) -> None:
+    corrupted(monkeypatch, "solve_sample", *changes)
+    assert re.search(message, validate.solve_both(PROBLEM, emd2).failure)
+
+
+def test_a_closed_form_that_disagrees_is_a_failure(monkeypatch) -> None:
+    line = validate.Problem("on the line", np.array([[0.0], [1.0]]), np.array([[2.0], [3.0]]))
+    assert validate.solve_both(line, emd2).failure == ""
+    monkeypatch.setattr(otgen, "wasserstein_1d", lambda *_, **__: 2.5)
+    assert validate.solve_both(line, emd2).failure == "wasserstein_1d gives 2.5"
+
+
+def test_a_warning_of_pot_is_a_failure() -> None:
+    row = validate.solve_both(PROBLEM, lambda *a, **k: (emd2(*a, **k)[0], {"warning": "numItermax reached"}))
+    assert row.failure == "POT warned: numItermax reached"
+
+
+def test_quick_is_smaller() -> None:
+    assert max(p.cost_matrix().size for p in validate.problems(quick=True)) == 150 * 150
+    assert max(p.cost_matrix().size for p in validate.problems(quick=False)) == 1500 * 1500
+
+
+@pytest.mark.parametrize("problem", [PROBLEM, validate.Problem("a matrix", C=np.eye(3))])
+def test_an_interrupt_stops_everything(monkeypatch, problem) -> None:
+    corrupted(monkeypatch, "solve" if problem.C is not None else "solve_sample", {"message": "interrupted"})
+    with pytest.raises(KeyboardInterrupt):
+        validate.solve_both(problem, emd2)
+
+
+def test_each_problem_is_named_while_it_runs(monkeypatch) -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    monkeypatch.setattr(validate, "problems", lambda quick: [PROBLEM] if quick else [])
+    assert len(validate.run(quick=True, console=console)) == 1 and validate.run(quick=False, console=console) == []
+    assert console.export_text() == "four points, euclidean^2\n"

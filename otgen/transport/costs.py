@@ -27,25 +27,29 @@ class Cost(NamedTuple):
 
 def parse_cost(cost: Any) -> Cost:
     """Return the Cost a user named: "sqeuclidean", a metric's name (p = 1), or a pair (metric, p)."""
-    if isinstance(cost, str):
-        return Cost("euclidean", 2.0) if cost == "sqeuclidean" else make_cost(cost, 1, "cost")
+    if isinstance(cost, str) and cost in COSTS:
+        return Cost("euclidean", 2.0) if cost == "sqeuclidean" else Cost(cost, 1.0)
     if isinstance(cost, (tuple, list)) and len(cost) == 2:
-        return make_cost(cost[0], cost[1], "cost")
-    raise ValueError(f"cost must be one of {', '.join(COSTS)}, or a pair (metric, p); got {cost!r}.")
+        return make_cost(cost[0], cost[1], "the metric of cost", "write ('euclidean', 2)")
+    raise ValueError(
+        f"cost must be one of {', '.join(COSTS)}, or a pair (metric, p); got {cost!r}. "
+        "For powers write ('euclidean', 3)."
+    )
 
 
-def make_cost(metric: Any, p: Any, name: str = "metric") -> Cost:
-    """Return Cost(metric, p); `name` is the parameter that errors speak of."""
+def make_cost(metric: Any, p: Any, name: str = "metric", squared: str = "pass metric='euclidean', p=2") -> Cost:
+    """Return Cost(metric, p); `name` is what errors speak of, `squared` how one writes a power there."""
     if not isinstance(metric, str) or metric not in METRICS:
-        known = ", ".join(COSTS if name == "cost" else METRICS)
-        raise ValueError(f"{name} must be one of {known}; got {metric!r}. For powers write ('euclidean', 3).")
+        raise ValueError(
+            f"{name} must be one of {', '.join(METRICS)}; got {metric!r}. For squared distances {squared}."
+        )
     return Cost(metric, check_p(p))
 
 
 def check_p(p: Any) -> float:
     """Return p as a float; raise unless it is a finite number >= 1."""
     if not is_real(p) or not 1 <= p < math.inf:
-        raise ValueError(f"p must be a finite number >= 1; got {p!r}.")
+        raise ValueError(f"p must be a finite number >= 1; got {p!r}. Pass p=1 or p=2, the usual ones.")
     return float(p)
 
 
