@@ -12,23 +12,26 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-__all__ = ["save_interpolation", "save_plans", "save_timings"]
+__all__ = ["label_heights", "save_interpolation", "save_plans", "save_timings"]
 
 INK = "#22252b"
+DRAWN = 400  # arcs of a plan: with thousands the dots hide the segments
+LABEL_STEP = 0.055  # of the height of the axes: the least distance of two labels
 SOURCE, TARGET, PEER = "#3566b8", "#d1495b", "#8a8f98"
 
 
 def save_plans(path: Path, plans: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> None:
-    """Draw each plan as segments x_i to y_j, coloured by where they start; a title maps to (x, y, rows, cols)."""
+    """Draw at most DRAWN arcs of each plan, x_i to y_j, coloured by where they start; title -> (x, y, rows, cols)."""
     figure = _figure(6.2 * len(plans), 6.4)
     for at, (title, (x, y, rows, cols)) in enumerate(plans.items()):
         axes = figure.add_subplot(1, len(plans), at + 1)
-        segments = np.stack([x[rows], y[cols]], axis=1)
-        colours = _around(x)[rows]
-        axes.add_collection(LineCollection(list(segments), colors=list(colours), linewidths=0.6, alpha=0.55))
-        axes.scatter(*x.T, s=6, color=INK, linewidths=0, zorder=3, label=f"source, {len(x):,} points")
-        axes.scatter(*y.T, s=6, color=TARGET, linewidths=0, zorder=3, label=f"target, {len(y):,} points")
-        axes.set_title(title, fontsize=13, color=INK)
+        drawn = np.random.default_rng(0).permutation(len(rows))[:DRAWN]
+        starts, ends, colours = x[rows[drawn]], y[cols[drawn]], _around(x)[rows[drawn]]
+        axes.scatter(*ends.T, s=14, facecolors="none", edgecolors=PEER, linewidths=0.8, label="target")
+        axes.scatter(*starts.T, s=9, color=INK, linewidths=0, label="source")
+        segments = list(np.stack([starts, ends], axis=1))
+        axes.add_collection(LineCollection(segments, colors=list(colours), linewidths=0.9, alpha=0.85, zorder=3))
+        axes.set_title(f"{title}\n{len(drawn):,} of {len(rows):,} arcs", fontsize=12, color=INK)
         _bare(axes)
         axes.legend(
             loc="upper center", fontsize=10, frameon=False, markerscale=2.5, ncols=2, bbox_to_anchor=(0.5, 0.02)
@@ -64,18 +67,22 @@ def save_timings(path: Path, sizes: Mapping[str, Sequence[int]], seconds: Mappin
     """Draw seconds over n on log axes, a curve a solver; keys that start with "POT" are drawn as the peer."""
     figure = _figure(6.4, 4.2)
     axes = figure.add_subplot()
-    mine = iter((SOURCE, TARGET))
+    mine, colours = iter((SOURCE, TARGET)), {}
     for name, n in sizes.items():
         peer = name.startswith("POT")
         colour = PEER if peer else next(mine)
         style = "--" if peer else "-"
         marker = "s" if name.endswith("W2") else "o"
         axes.plot(n, seconds[name], style, marker=marker, markersize=4.5, color=colour, linewidth=1.6)
-        end = (n[-1], seconds[name][-1])
-        # The two curves of the peer end almost together: one label above, one below.
-        place = ("bottom" if name.endswith("W1") else "top") if peer else "center"
-        axes.annotate(name, end, xytext=(8, 0), textcoords="offset points", fontsize=9, color=colour, va=place)
+        colours[name] = colour
     axes.set(xscale="log", yscale="log", xlabel="n = m points", ylabel="seconds")
+    low, high = np.log10(axes.get_ylim())
+    heights = label_heights({name: float(np.log10(values[-1])) for name, values in seconds.items()}, high - low)
+    for name, height in heights.items():
+        place = (sizes[name][-1], 10**height)
+        axes.annotate(
+            name, place, xytext=(8, 0), textcoords="offset points", fontsize=9, color=colours[name], va="center"
+        )
     every = sorted({n for values in sizes.values() for n in values})
     axes.set_xticks(every)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{int(n):,}"))
@@ -89,6 +96,15 @@ def save_timings(path: Path, sizes: Mapping[str, Sequence[int]], seconds: Mappin
         side.set_visible(False)
     axes.set_title("Certified exact OT between 2-D Gaussian clouds", fontsize=11, color=INK, loc="left")
     _save(figure, path)
+
+
+def label_heights(ends: Mapping[str, float], span: float) -> dict[str, float]:
+    """The height of each label: where its curve ends, moved up where the label below would touch it."""
+    heights: dict[str, float] = {}
+    lowest = -np.inf
+    for name in sorted(ends, key=lambda name: ends[name]):
+        heights[name] = lowest = max(ends[name], lowest + LABEL_STEP * span)
+    return heights
 
 
 def _figure(width: float, height: float) -> Figure:

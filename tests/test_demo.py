@@ -40,6 +40,16 @@ def test_pot_beside_it_says_the_same(tmp_path: Path, monkeypatch) -> None:
     assert set(demo._timings((30,), None)) == {"otgen W1", "otgen W2"}
 
 
+def test_labels_of_curves_that_end_together_do_not_overlap() -> None:
+    from otgen import plots
+
+    ends = {"POT W1": 1.001, "otgen W1": 0.0, "POT W2": 1.0, "otgen W2": -0.5}
+    heights = plots.label_heights(ends, span=2.0)
+    assert list(heights) == ["otgen W2", "otgen W1", "POT W2", "POT W1"]
+    assert heights["POT W2"] == 1.0 and heights["otgen W1"] == 0.0
+    assert heights["POT W1"] - heights["POT W2"] >= 0.05 * 2.0
+
+
 def test_the_shapes_are_the_shapes() -> None:
     rng = np.random.default_rng(0)
     u, v = demo.heart(500, rng).T
