@@ -30,15 +30,17 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --c
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
-$(VENV)/bin/python:
+# bin/python is there before pip is: only the stamp says that an earlier run was not interrupted between them.
+$(VENV)/made.stamp:
 	@test -n "$(PYTHON)" || { echo "no working Python >= 3.11 with venv was found; install one, or: make PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	@touch $@
 
-$(VENV)/demo.stamp: $(VENV)/bin/python pyproject.toml constraints.txt
+$(VENV)/demo.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 	$(PIP) --editable '.[plot,validate]'
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/bin/python pyproject.toml constraints.txt
+$(VENV)/dev.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/demo.stamp
 
@@ -60,4 +62,4 @@ bench: $(VENV)/dev.stamp
 
 clean:
 	rm -rf $(VENV) runs dist build .pytest_cache .ruff_cache .hypothesis
-	find otgen kernels tests -name __pycache__ -type d -exec rm -rf {} +
+	find otgen kernels tests benchmarks -name __pycache__ -type d -exec rm -rf {} +

@@ -65,3 +65,34 @@ def test_the_constraints_pin_every_direct_requirement_of_the_tests() -> None:
 
 def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Run make on a copy of the Makefile beside empty folders."""
+    if shutil.which("make") is None:
+        pytest.skip("needs make")
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).touch()
+    for name in ("otgen", "kernels", "tests", "benchmarks"):
+        (tmp_path / name / "__pycache__").mkdir(parents=True)
+
+    def run(*arguments: str) -> str:
+        command = ["make", *arguments, f"PYTHON={sys.executable}"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    return run
+
+
+def test_make_clean_leaves_no_cache(make, tmp_path) -> None:
+    make("clean")
+    assert [path for path in tmp_path.rglob("__pycache__") if path.is_dir()] == []
+
+
+def test_an_environment_that_was_interrupted_in_the_making_is_made_again(make, tmp_path) -> None:
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").touch()  # pip would follow
+    assert "-m venv .venv" in make("-n", "demo")
+    (tmp_path / ".venv" / "made.stamp").touch()
+    assert "-m venv .venv" not in make("-n", "demo")

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import typer
+
+from otgen import cli
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -16,16 +22,36 @@ def blocks(language: str) -> list[str]:
 
 def test_every_python_block_runs(capsys) -> None:
     rng = np.random.default_rng(1)
-    n = 30
-    weights = np.full(n, 1 / n)
-    x, y = rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 1
-    names = {"x": x, "y": y, "a": weights, "b": weights, "C": rng.random((n, n))}
+    names: dict = {}
     first, calls = blocks("python")
-    exec(first, names)
+    exec(first, names)  # as it stands: it brings its own x and y
     value, lower, gap = map(float, capsys.readouterr().out.split())
     assert lower <= value * (1 + 1e-12) and gap <= 1e-9 * value
+    n, m = 30, 20
+    x, y = names["x"][:n], names["y"][:m, :1].repeat(3, axis=1)
+    a, b = np.full(n, 1 / n), np.full(m, 1 / m)
+    names |= {"x": x, "y": y, "a": a, "b": b, "C": rng.random((n, m))}
     exec(calls, names)
-    assert sorted(names["i"]) == sorted(names["j"]) == list(range(n))
+    assert set(names["i"]) == set(range(n)) and set(names["j"]) <= set(range(m))
+
+
+def test_the_shell_line_runs(tmp_path: Path) -> None:
+    (line,) = (line for block in blocks("sh") for line in block.splitlines() if line.startswith("otgen "))
+    np.save(tmp_path / "A.npy", np.zeros((3, 2)))
+    np.save(tmp_path / "B.npy", np.ones((4, 2)))
+    command = [sys.executable, "-m", "otgen", *shlex.split(line, comments=True)[1:]]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "1.414213562373" in done.stdout and "converged    yes" in done.stdout, done.stderr
+
+
+def test_every_option_and_exit_code_is_told() -> None:
+    text = README.read_text(encoding="utf-8")
+    options = {option for command in typer.main.get_command(cli.app).commands.values() for option in command.params}
+    names = {name for option in options for name in option.opts if name.startswith("--")} - {"--help"}
+    assert {
+        name for name in names if f"{name}`" not in text and f"{name} " not in text and f"{name};" not in text
+    } == set()
+    assert re.findall(r"^\| (\d+) \|", text, flags=re.MULTILINE) == ["0", "1", "2", "3", "130"]
 
 
 def test_every_make_target_it_names_exists() -> None:
@@ -36,9 +62,10 @@ def test_every_make_target_it_names_exists() -> None:
 
 
 def test_the_benchmark_has_its_place() -> None:
-    assert re.search(
-        r"<!-- bench:exact -->\n.+\n<!-- /bench:exact -->", README.read_text(encoding="utf-8"), flags=re.DOTALL
+    block = re.search(
+        r"<!-- bench:exact -->\n(.+)\n<!-- /bench:exact -->", README.read_text(encoding="utf-8"), flags=re.DOTALL
     )
+    assert block and block[1].startswith("| case |") and "| 10,000 points, d = 3, W1 |" in block[1]
 
 
 def test_every_path_of_the_map_exists() -> None:
