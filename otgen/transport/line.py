@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from otgen_kernels.cpu import line
+from otgen_kernels.cpu.pool import run
 
 from .. import autograd
 from ..arrays import Home, read_points, read_weights
@@ -51,7 +52,7 @@ def distance(
     values = _values(columns_x, columns_y, a, b, p)
     if not autograd.wants_gradient(*inputs):
         return home.number(values[0]) if scalar else home.array(values)
-    by_x, by_y, by_a, by_b = _gradients(columns_x, columns_y, a, b, p)
+    by_x, by_y, by_a, by_b = _gradients(columns_x, columns_y, a, b, p, in_weights=autograd.wants_gradient(*inputs[2:]))
     if scalar:
         by_a, by_b = by_a[:, 0], by_b[:, 0]
     gradients = by_x.reshape(x.shape), by_y.reshape(y.shape), by_a, by_b
@@ -100,29 +101,38 @@ def _values(x, y, a, b, p):
     return line.wasserstein_1d(x, y, a / mass, b / mass, p=p) * mass ** (1 / p)
 
 
-def _gradients(x, y, a, b, p):
-    """Gradients of each column's distance, in x (n, k), y (m, k), a (n, k), b (m, k)."""
+def _gradients(x, y, a, b, p, *, in_weights):
+    """Gradients of each column's distance, in x (n, k), y (m, k), a (n, k), b (m, k); the last two 0 unless wanted."""
     n, m = len(x), len(y)
+    paired = a is None and n == m and not in_weights  # quantile to quantile: sorting is the whole plan
     if a is None or b is None:
         a, b, mass = line.uniform_masses(n, m)
         a, b = a / mass, b / mass
     keep_x, keep_y = a > 0, b > 0
     out = [np.zeros(x.shape), np.zeros(y.shape), np.zeros(x.shape), np.zeros(y.shape)]
-    for k in range(x.shape[1]):
+
+    def column(k: int) -> None:
         u, v = x[:, k].astype(np.float64), y[:, k].astype(np.float64)
         # A power of two brings the column to unit size without rounding; the distance scales with it.
         exponent = math.frexp(max(np.abs(u).max(), np.abs(v).max()))[1]
         u, v = np.ldexp(u, -exponent), np.ldexp(v, -exponent)
-        rows, cols, mass, f, g = line.staircase(u[keep_x], v[keep_y], a[keep_x], b[keep_y], p=p)
+        f = g = np.empty(0)
+        if paired:
+            rows, cols, mass = np.argsort(u), np.argsort(v), a
+        else:
+            rows, cols, mass, f, g = line.staircase(u[keep_x], v[keep_y], a[keep_x], b[keep_y], p=p)
         step = u[keep_x][rows] - v[keep_y][cols]
         total = float(mass @ np.abs(step) ** p)
         if total == 0.0:
-            continue
+            return
         outer = total ** (1 / p - 1) / p
         slope = outer * p * mass * np.sign(step) * np.abs(step) ** (p - 1)
         out[0][keep_x, k] = np.bincount(rows, slope, keep_x.sum())
         out[1][keep_y, k] = -np.bincount(cols, slope, keep_y.sum())
-        f, g = extend_over_points(Cost("euclidean", p), u[:, None], v[:, None], keep_x, keep_y, f, g)
-        out[2][:, k] = np.ldexp(outer * centred(f, a), exponent)
-        out[3][:, k] = np.ldexp(outer * centred(g, b), exponent)
+        if in_weights:
+            f, g = extend_over_points(Cost("euclidean", p), u[:, None], v[:, None], keep_x, keep_y, f, g)
+            out[2][:, k] = np.ldexp(outer * centred(f, a), exponent)
+            out[3][:, k] = np.ldexp(outer * centred(g, b), exponent)
+
+    run(column, x.shape[1])
     return out

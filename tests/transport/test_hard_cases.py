@@ -41,7 +41,7 @@ def test_high_powers_end(seed):
     x, y = rng(seed).normal(size=(2, 400, 8))
     for cost in (("cosine", 10), ("euclidean", 10), ("chebyshev", 7)):
         result = honest(otgen.solve_sample(x, y, cost=cost))
-        C = cdist(x, y, cost[0]) ** cost[1]
+        C = cdist(x, y, cost[0]) ** cost[1]  # pyright: ignore[reportCallIssue, reportArgumentType]
         best = C[linear_sum_assignment(C)].mean()
         assert result.converged and result.value == pytest.approx(best, rel=1e-8, abs=2e-9 * result.scale)
 
@@ -163,7 +163,7 @@ def test_random_small_problems_against_pot():
         a, b = r.random(n) * (r.random(n) < 0.8) + 1e-9, r.random(m) + 1e-9
         a, b = a / a.sum(), b / b.sum()
         metric, p = ["euclidean", "cityblock", "chebyshev"][seed % 3], [1, 2, 3.5][seed % 2]
-        C = cdist(x, y, metric) ** p
+        C = cdist(x, y, metric) ** p  # pyright: ignore[reportCallIssue, reportArgumentType]
         result = honest(otgen.solve_sample(x, y, a, b, cost=(metric, p)))
         best = ot.emd2(a, b, C)
         assert result.converged and result.value == pytest.approx(best, rel=1e-8, abs=tol(float) * C.max())
