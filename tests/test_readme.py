@@ -46,7 +46,8 @@ def test_the_shell_line_runs(tmp_path: Path) -> None:
 
 def test_every_option_and_exit_code_is_told() -> None:
     text = README.read_text(encoding="utf-8")
-    options = {option for command in typer.main.get_command(cli.app).commands.values() for option in command.params}
+    commands = vars(typer.main.get_command(cli.app))["commands"].values()
+    options = [option for command in commands for option in command.params]
     names = {name for option in options for name in option.opts if name.startswith("--")} - {"--help"}
     assert {
         name for name in names if f"{name}`" not in text and f"{name} " not in text and f"{name};" not in text
