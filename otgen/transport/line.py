@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from otgen_kernels.cpu import line
-from otgen_kernels.cpu.pool import run
 
 from .. import autograd
 from ..arrays import Home, read_points, read_weights
@@ -108,10 +107,9 @@ def _gradients(x, y, a, b, p, *, in_weights):
     if a is None or b is None:
         a, b, mass = line.uniform_masses(n, m)
         a, b = a / mass, b / mass
-    keep_x, keep_y = a > 0, b > 0
-    out = [np.zeros(x.shape), np.zeros(y.shape), np.zeros(x.shape), np.zeros(y.shape)]
-
-    def column(k: int) -> None:
+    keep_x, keep_y = np.flatnonzero(a > 0), np.flatnonzero(b > 0)
+    by_x, by_y, by_a, by_b = (np.zeros((x.shape[1], size)) for size in (n, m, n, m))  # a column lies in one piece
+    for k in range(x.shape[1]):
         u, v = x[:, k].astype(np.float64), y[:, k].astype(np.float64)
         # A power of two brings the column to unit size without rounding; the distance scales with it.
         exponent = math.frexp(max(np.abs(u).max(), np.abs(v).max()))[1]
@@ -121,18 +119,18 @@ def _gradients(x, y, a, b, p, *, in_weights):
             rows, cols, mass = np.argsort(u), np.argsort(v), a
         else:
             rows, cols, mass, f, g = line.staircase(u[keep_x], v[keep_y], a[keep_x], b[keep_y], p=p)
-        step = u[keep_x][rows] - v[keep_y][cols]
-        total = float(mass @ np.abs(step) ** p)
+        step = u[keep_x[rows]] - v[keep_y[cols]]
+        size = np.abs(step)
+        power = size ** (p - 1) if p != 2 else size
+        total = float((mass * power * size).sum())
         if total == 0.0:
-            return
+            continue
         outer = total ** (1 / p - 1) / p
-        slope = outer * p * mass * np.sign(step) * np.abs(step) ** (p - 1)
-        out[0][keep_x, k] = np.bincount(rows, slope, keep_x.sum())
-        out[1][keep_y, k] = -np.bincount(cols, slope, keep_y.sum())
+        slope = np.copysign(outer * p * mass * power, step) * (size > 0)
+        by_x[k] = np.bincount(keep_x[rows], slope, n)
+        by_y[k] = -np.bincount(keep_y[cols], slope, m)
         if in_weights:
-            f, g = extend_over_points(Cost("euclidean", p), u[:, None], v[:, None], keep_x, keep_y, f, g)
-            out[2][:, k] = np.ldexp(outer * centred(f, a), exponent)
-            out[3][:, k] = np.ldexp(outer * centred(g, b), exponent)
-
-    run(column, x.shape[1])
-    return out
+            f, g = extend_over_points(Cost("euclidean", p), u[:, None], v[:, None], a > 0, b > 0, f, g)
+            by_a[k] = np.ldexp(outer * centred(f, a), exponent)
+            by_b[k] = np.ldexp(outer * centred(g, b), exponent)
+    return by_x.T, by_y.T, by_a.T, by_b.T
