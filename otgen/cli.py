@@ -76,8 +76,6 @@ def _output() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        # The text still buffered would fail once more, with a traceback, when the interpreter closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OSError(f"stdout cannot be written: {error.strerror}. Free some space, or redirect it.") from error
 
 
