@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -107,6 +107,11 @@ def _read_sparse(C: Any) -> tuple[Any, Home]:
     return csr, home
 
 
+def home_beside(home: Home, **weights: Any) -> Home:
+    """Return the home of a result: lists, which have none of their own, live where the weights beside them do."""
+    return home if home.device is not None else replace(home, device=_common_home(**weights))
+
+
 def read_weights(a: Any, b: Any, n: int, m: int, **like: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return float64 weights a (n,) and b (m,) of one mass; (None, None) if both are None.
 
@@ -178,8 +183,8 @@ def is_real(value: Any) -> bool:
 
 
 def check_size(n: int, m: int, arcs: int = 0) -> None:
-    """Raise unless nodes and stored arcs can be numbered in int32, as the simplex numbers them."""
-    for what, count in (("points in x and y together", n + m), ("stored cost entries", arcs)):
+    """Raise unless nodes (with a root) and arcs (with one to the root each) fit int32, as the simplex numbers them."""
+    for what, count in (("points in x and y together", n + m + 1), ("arcs (pairs it looks at)", n + m + arcs)):
         if count > MAX_INT32:
             raise ValueError(
                 f"the exact solver numbers {what} in int32: at most {MAX_INT32}; got {count}. Subsample first."

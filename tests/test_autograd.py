@@ -250,3 +250,16 @@ def test_attach_contracts_a_jacobian_with_the_incoming_gradient():
 
 def test_numpy_inputs_never_want_a_gradient():
     assert not autograd.wants_gradient(np.zeros(2), None, [1.0])
+
+
+def test_points_as_lists_live_where_their_weights_do():
+    x, y = [[0.0, 0.0], [1.0, 0.0]], [[0.0, 2.0], [3.0, 0.0]]
+    a = torch.tensor([0.25, 0.75], dtype=torch.float64, requires_grad=True)
+    value = otgen.wasserstein(x, y, a)
+    assert isinstance(value, torch.Tensor) and value.requires_grad
+    value.backward()
+    assert a.grad is not None and a.grad.abs().sum() > 0
+    line = otgen.wasserstein_1d([0.0, 1.0], [2.0, 3.0], a)
+    assert isinstance(line, torch.Tensor) and line.requires_grad
+    result = otgen.solve([[0.0, 1.0], [2.0, 0.0]], a)
+    assert isinstance(result.value, torch.Tensor) and result.value.requires_grad

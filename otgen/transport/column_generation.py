@@ -18,6 +18,7 @@ import numpy as np
 
 from otgen_kernels import host
 
+from ..arrays import check_size
 from .multiscale import ALL_ARCS, Level, matrix_levels, point_levels
 from .pricing import MatrixCosts, PointCosts
 from .solution import MEAN_SHARE, RAISE, Progress, Solution, lower_bound, prove, starting_price, weighted_median
@@ -117,6 +118,7 @@ class _Restricted:
         return host.refine_arcs(rows, cols, above.level.row_starts, above.level.col_starts)
 
     def _add(self, rows: Array, cols: Array, cost: Array) -> Array:
+        check_size(*self.costs.shape, self.simplex.n_arcs - self.simplex.n_nodes + 1 + len(rows))
         reduced = cost - self.f0[rows] - self.g0[cols]
         self.simplex.add_arcs(rows, cols, reduced)
         return reduced

@@ -83,11 +83,6 @@ def diameter(metric: str, x: np.ndarray, y: np.ndarray) -> float:
         return float(sides.sum()) if metric == "cityblock" else longest * float(np.linalg.norm(sides / longest))
 
 
-def pair_costs(cost: Cost, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """c(x_s, y_s) of paired rows, x and y (s, d) float64; returns (s,)."""
-    return _distances(cost.metric, x, y) ** cost.p
-
-
 def pair_gradients(cost: Cost, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gradients of c(x_s, y_s) in x_s and in y_s for paired rows (s, d) float64; 0 where the points coincide.
 

@@ -12,7 +12,7 @@ import numpy as np
 from otgen_kernels.cpu.line import uniform_masses
 
 from .. import autograd
-from ..arrays import Home, check_options, check_size, is_sparse, read_costs, read_points, read_weights
+from ..arrays import Home, check_options, check_size, home_beside, is_sparse, read_costs, read_points, read_weights
 from . import column_generation, line, listed_arcs
 from .costs import Cost, check_domain, diameter, make_cost, pair_gradients, parse_cost
 from .potentials import centred, extend_over_matrix, extend_over_points
@@ -49,6 +49,7 @@ def wasserstein(
     tol, max_iter = check_options(tol, max_iter, progress)
     x_host, y_host, home = read_points(x, y)
     a_host, b_host = read_weights(a, b, len(x_host), len(y_host), x=x, y=y)
+    home = home_beside(home, a=a, b=b)
     if x_host.shape[1] == 1 and metric != "cosine":
         return line.distance(x_host, y_host, a_host, b_host, cost.p, home, (x, y, a, b), scalar=True)
     problem = _PointProblem(x_host, y_host, a_host, b_host, cost)
@@ -94,6 +95,7 @@ def solve_sample(
     tol, max_iter = check_options(tol, max_iter, progress, eps, unbalanced)
     x_host, y_host, home = read_points(x, y)
     a_host, b_host = read_weights(a, b, len(x_host), len(y_host), x=x, y=y)
+    home = home_beside(home, a=a, b=b)
     check_domain(parsed, x_host, y_host)
     problem = _PointProblem(x_host, y_host, a_host, b_host, parsed)
     solution = problem.solve(tol, max_iter, progress)
@@ -130,12 +132,13 @@ def solve(
     costs, home = read_costs(C)
     n, m = costs.shape
     a_host, b_host = read_weights(a, b, n, m, C=C)
+    home = home_beside(home, a=a, b=b)
     sparse = is_sparse(costs)
     check_size(n, m, costs.nnz if sparse else 0)
     work = _Masses(a_host, b_host, n, m)
-    if sparse:
-        _check_ways_out(costs, work)
     kept = costs if work.all_kept else _submatrix(costs, work.keep_x, work.keep_y)
+    if sparse:
+        _check_ways_out(kept, work)
     kept, exponent = _unit_size(kept)
     run = listed_arcs.solve_sparse if sparse else column_generation.solve_dense
     try:
@@ -263,14 +266,14 @@ def _weight_duals(solution: Solution) -> tuple[np.ndarray, np.ndarray]:
     return solution.f, solution.g
 
 
-def _check_ways_out(costs: Any, work: _Masses) -> None:
-    for name, kept, axis in (("source", work.keep_x, 0), ("target", work.keep_y, 1)):
-        ways = np.bincount(costs.tocoo().coords[axis], minlength=costs.shape[axis])
-        stuck = kept & (ways == 0)
-        if stuck.any():
-            i = int(np.argmax(stuck))
+def _check_ways_out(kept: Any, work: _Masses) -> None:
+    for name, places, axis in (("source", work.keep_x, 0), ("target", work.keep_y, 1)):
+        ways = np.bincount(kept.tocoo().coords[axis], minlength=kept.shape[axis])
+        if (ways == 0).any():
+            i = int(np.flatnonzero(places)[np.argmax(ways == 0)])
             raise ValueError(
-                f"C is infeasible: {name} {i} has mass but no stored entry. Store a cost for a pair it may use."
+                f"C is infeasible: {name} {i} has mass but no stored entry that leads to mass. "
+                "Store a cost for a pair it may use."
             )
 
 

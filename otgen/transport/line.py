@@ -13,7 +13,7 @@ import numpy as np
 from otgen_kernels.cpu import line
 
 from .. import autograd
-from ..arrays import Home, read_points, read_weights
+from ..arrays import Home, home_beside, read_points, read_weights
 from .costs import Cost, check_p
 from .potentials import centred, extend_over_points
 from .solution import Solution, lower_bound, prove, weighted_median
@@ -32,6 +32,7 @@ def wasserstein_1d(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 1
     p = check_p(p)
     x_host, y_host, home = read_points(x, y, columns=True)
     a_host, b_host = read_weights(a, b, len(x_host), len(y_host), x=x, y=y)
+    home = home_beside(home, a=a, b=b)
     return distance(x_host, y_host, a_host, b_host, p, home, (x, y, a, b), scalar=x_host.ndim == 1)
 
 

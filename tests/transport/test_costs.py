@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from otgen.transport.costs import METRICS, Cost, check_domain, diameter, pair_costs, pair_gradients, parse_cost
+import naive
+from otgen.transport.costs import METRICS, Cost, check_domain, diameter, pair_gradients, parse_cost
 from tolerance import tol
 
 
@@ -25,18 +26,21 @@ def test_names_and_pairs():
     ]
 
 
+def paired(cost, x, y):
+    return np.array([naive.cost(u, v, cost.metric, cost.p) for u, v in zip(x, y)])
+
+
 @pytest.mark.parametrize("p", [1, 1.5, 2, 4])
 @pytest.mark.parametrize("metric", METRICS)
-def test_costs_and_gradients(metric, p):
+def test_gradients(metric, p):
     x, y = pairs()
     cost, step = Cost(metric, p), 1e-6
-    np.testing.assert_allclose(pair_costs(cost, x, y), np.diag(cdist(x, y, metric) ** p), rtol=tol(float))
     by_x, by_y = pair_gradients(cost, x, y)
     for k in range(3):
         move = step * np.eye(3)[k]
-        numeric = (pair_costs(cost, x + move, y) - pair_costs(cost, x - move, y)) / (2 * step)
+        numeric = (paired(cost, x + move, y) - paired(cost, x - move, y)) / (2 * step)
         np.testing.assert_allclose(by_x[:, k], numeric, rtol=1e-6, atol=1e-8)
-        numeric = (pair_costs(cost, x, y + move) - pair_costs(cost, x, y - move)) / (2 * step)
+        numeric = (paired(cost, x, y + move) - paired(cost, x, y - move)) / (2 * step)
         np.testing.assert_allclose(by_y[:, k], numeric, rtol=1e-6, atol=1e-8)
 
 

@@ -192,9 +192,11 @@ def test_solve_a_sparse_matrix_that_cannot_ship():
     empty_column = scipy.sparse.csr_array(([1.0, 1.0], ([0, 1], [0, 0])), shape=(2, 2))
     with pytest.raises(ValueError, match="C is infeasible: target 1 has mass but no stored entry"):
         otgen.solve(empty_column)
+    with pytest.raises(ValueError, match="C is infeasible: source 1 has mass but no stored entry that leads to mass"):
+        otgen.solve(scipy.sparse.csr_array(np.eye(2)), [0.5, 0.5], [1, 0])
     assert otgen.solve(empty_row, [0.5, 0, 0.5], [0.5, 0.5]).value == 1.0
     too_little = scipy.sparse.csr_array(np.array([[1.0, 0, 0], [2.0, 0, 0], [0, 1.0, 1.0]]))
-    with pytest.raises(ValueError, match="source"):
+    with pytest.raises(ValueError, match="C is infeasible: source [01] cannot ship all its mass"):
         otgen.solve(too_little)
 
 
