@@ -18,6 +18,9 @@ def test_arc_costs(metric, p):
     rows, cols = rng.integers(6, size=9).astype(np.int32), rng.integers(5, size=9).astype(np.int32)
     expected = [naive.cost(x[i], y[j], metric, p) for i, j in zip(rows, cols)]
     np.testing.assert_allclose(host.arc_costs(x, y, rows, cols, metric=metric, p=p), expected, rtol=tol(float))
+    matrix = host.cost_matrix(x, y, metric=metric, p=p)
+    assert matrix.shape == (6, 5)
+    np.testing.assert_allclose(matrix[rows, cols], expected, rtol=tol(float))
 
 
 def test_merge_arcs_is_the_sorted_union():

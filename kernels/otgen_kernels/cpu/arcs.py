@@ -15,7 +15,7 @@ def arc_costs(x, y, rows, cols, *, metric, p):
 
 def cost_matrix(x, y, *, metric, p):
     """metric(x_i, y_j)**p of all pairs (n, m), as `arc_costs`: for problems so small that the matrix stays in cache."""
-    return _cost_matrix(x, y, *_codes(metric, p))
+    return _cost_matrix(x, y, *_codes(metric, p)[:3])
 
 
 def _codes(metric, p):
@@ -35,11 +35,32 @@ def _arc_costs(x, y, rows, cols, form, shape, q, unit):
 
 
 @njit(**_options)
-def _cost_matrix(x, y, form, shape, q, unit):
-    costs = np.empty((x.shape[0], y.shape[0]))
+def _cost_matrix(x, y, form, shape, q):
+    # a row at a time and the coordinates outermost, so that the inner loops run over pairs and vectorise
+    turned = np.ascontiguousarray(y.T)
+    costs = np.zeros((x.shape[0], y.shape[0]))
     for i in range(x.shape[0]):
-        for j in range(y.shape[0]):
-            costs[i, j] = cost(x, i, y, j, form, shape, q, unit)
+        row = costs[i]
+        for k in range(x.shape[1]):
+            at, coordinates = x[i, k], turned[k]
+            if form == SQUARES:
+                for j in range(row.size):
+                    row[j] += (at - coordinates[j]) * (at - coordinates[j])
+            elif form == ABSOLUTES:
+                for j in range(row.size):
+                    row[j] += abs(at - coordinates[j])
+            else:
+                for j in range(row.size):
+                    row[j] = max(row[j], abs(at - coordinates[j]))
+        if shape == ROOT:
+            for j in range(row.size):
+                row[j] = np.sqrt(row[j])
+        elif shape == SQUARE:
+            for j in range(row.size):
+                row[j] *= row[j]
+        elif shape == POWER:
+            for j in range(row.size):
+                row[j] = row[j] ** q
     return costs
 
 
