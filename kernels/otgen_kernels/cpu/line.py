@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
+from .order import sort_with
 from .pool import run
 
 
@@ -32,8 +33,7 @@ def wasserstein_1d(x: np.ndarray, y: np.ndarray, a: np.ndarray | None, b: np.nda
             if uniform or weights is None:
                 sides[side] = np.sort(points), weights
             else:
-                order = np.argsort(points)
-                sides[side] = points[order], weights[order]
+                sides[side] = sort_with(points, weights)
 
         run(arrange, 2, serial=columns > 1)
         (xs, a_sorted), (ys, b_sorted) = sides
