@@ -92,7 +92,7 @@ def solve_line(
 def _values(x, y, a, b, p):
     if a is None or b is None:
         return line.wasserstein_1d(x, y, None, None, p=p)
-    if a.min() == 0 or b.min() == 0:
+    if not (a.all() and b.all()):
         keep_x, keep_y = a > 0, b > 0
         x, y, a, b = x[keep_x], y[keep_y], a[keep_x], b[keep_y]
     mass = float(a.sum())

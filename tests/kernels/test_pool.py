@@ -63,8 +63,13 @@ def test_ctrl_c_stops_between_tiles(monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.002)
 
-    with pytest.raises(KeyboardInterrupt):
-        pool.run(work, 10_000)
+    # a shell's background job starts with SIGINT ignored, and Python then installs no handler of its own
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            pool.run(work, 10_000)
+    finally:
+        signal.signal(signal.SIGINT, before)
     after = len(done)
     assert after < 100
     time.sleep(0.02)
