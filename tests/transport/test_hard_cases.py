@@ -147,6 +147,14 @@ def test_the_line_at_the_ends_of_float64(size):
         assert otgen.wasserstein_1d(size * x, 0 * x, p=p) / size == pytest.approx(expected, rel=1e-9)
 
 
+def test_a_short_way_within_a_long_range_keeps_its_digits():
+    x = np.array([-1e150, 0.0, 1e150])
+    moved = x + np.array([0.0, 1e-80, 0.0])
+    for p in (2, 3.5):
+        assert otgen.wasserstein_1d(x, moved, p=p) == pytest.approx(1e-80 * 3 ** (-1 / p), rel=1e-12)
+    assert otgen.wasserstein_1d([0.0, 1.0], [0.0, 2.0], [1, 1e-250], [1, 1e-250], p=2) == pytest.approx(1e-125)
+
+
 def test_map_does_not_follow_a_refilled_buffer():
     x, y = rng().normal(size=(2, 20, 2))
     result = otgen.solve_sample(x, y)

@@ -10,6 +10,8 @@ from numba import njit
 from .order import sort_with
 from .pool import run
 
+FAINT = 1e-200  # a mean of powers in units of a length; below it the terms may have lost digits to underflow
+
 
 def wasserstein_1d(x: np.ndarray, y: np.ndarray, a: np.ndarray | None, b: np.ndarray | None, *, p: float) -> np.ndarray:
     """W_p = (integral over t of |F^-1(t) - G^-1(t)|^p)^(1/p) between the columns of x (n, k) and y (m, k).
@@ -91,16 +93,20 @@ def _p_mean(xs, ys, a, b, total, p):
     def reduce(power: float, scale: float) -> float:
         return _sum_paired(xs, ys, power, scale) if a is None else _sum_segments(xs, ys, a, b, power, scale)
 
-    if p == 1.0:
-        mean = reduce(1.0, 1.0) / total
-        if mean < np.inf:
-            return mean
-    # In units of about the largest displacement no power that matters over- or underflows.
-    largest = reduce(np.inf, 1.0)
-    if not 0.0 < largest < np.inf:
-        return largest
-    unit = math.ldexp(1.0, max(math.frexp(largest)[1] - 1, -1000))
-    return unit * (reduce(p, 1.0 / unit) / total) ** (1.0 / p)
+    def mean_power(length: float) -> tuple[float, float]:
+        unit = math.ldexp(1.0, max(math.frexp(length)[1] - 1, -1000))
+        return unit, reduce(p, 1.0 / unit) / total
+
+    # In units of about the largest displacement no power that matters over- or underflows. No displacement exceeds the
+    # two across the whole range; only where all are far smaller is the largest itself worth a pass of its own.
+    range_bound = max(abs(float(xs[-1]) - float(ys[0])), abs(float(ys[-1]) - float(xs[0])))
+    unit, mean = mean_power(range_bound) if 0.0 < range_bound < np.inf else (1.0, 0.0)
+    if mean <= FAINT:
+        largest = reduce(np.inf, 1.0)
+        if not 0.0 < largest < np.inf:
+            return largest
+        unit, mean = mean_power(largest)
+    return unit * mean ** (1.0 / p)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
