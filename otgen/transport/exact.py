@@ -63,7 +63,8 @@ def wasserstein(
         return home.number(value)
     outer = root ** (1 - cost.p) / cost.p if root > 0 else 0.0
     by_x, by_y, by_a, by_b = problem.gradients(solution)
-    by_weights = math.ldexp(outer, problem.exponent)
+    # at extreme scales it leaves float64, so only who asks for it sees that
+    by_weights = _times_two_to(problem.exponent, outer)[0] if autograd.wants_gradient(a, b) else 0.0
     gradients = outer * by_x, outer * by_y, by_weights * by_a, by_weights * by_b
     return autograd.attach(value, home, zip((x, y, a, b), gradients))
 
@@ -307,7 +308,8 @@ def _scaled(solution: Solution, exponent: float) -> Solution:
 
 def _times_two_to(exponent: float, *values: Any) -> tuple[Any, ...]:
     whole = math.floor(exponent)
-    return tuple(np.ldexp(value * 2.0 ** (exponent - whole), whole) for value in values)
+    with np.errstate(over="ignore"):  # what leaves float64 is inf
+        return tuple(np.ldexp(value * 2.0 ** (exponent - whole), whole) for value in values)
 
 
 def _csr(values: np.ndarray, rows: np.ndarray, cols: np.ndarray, shape: tuple[int, int]) -> Any:

@@ -50,6 +50,8 @@ def distance(
     """W_p of validated x (n,) or (n, k) and y, back at home; `inputs` are the user's arrays, for gradients."""
     columns_x, columns_y = x.reshape(len(x), -1), y.reshape(len(y), -1)
     values = _values(columns_x, columns_y, a, b, p)
+    if not np.isfinite(values).all():
+        raise ValueError("distances between x and y leave the range of float64; got inf. Rescale x and y together.")
     if not autograd.wants_gradient(*inputs):
         return home.number(values[0]) if scalar else home.array(values)
     by_x, by_y, by_a, by_b = _gradients(columns_x, columns_y, a, b, p, in_weights=autograd.wants_gradient(*inputs[2:]))

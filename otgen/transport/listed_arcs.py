@@ -62,9 +62,9 @@ def solve_sparse(
             price *= RAISE
             simplex.set_price(price)
             simplex.optimise(0.0)
-        g = g + simplex.duals()[1]
-        g -= weighted_median(g, b)
-        f = _least(costs - g[cols], rows, n)
+        proven = g + simplex.duals()[1]
+        proven -= weighted_median(proven, b)
+        f, g = _least(costs - proven[cols], rows, n), proven  # both at once: an interrupt leaves a feasible pair
     except KeyboardInterrupt:
         if simplex.leftovers()[0].sum() > left.sum():
             raise

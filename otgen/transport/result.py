@@ -32,16 +32,18 @@ class Transport:
     """A transport plan between n sources and m targets with its optimality proof.
 
     lower_bound <= OT <= upper_bound holds for any plan and potentials: upper_bound is the cost of the plan, lower_bound
-    = <a, f> + <b, g> with f_i + g_j <= c_ij for every pair. converged says that gap <= tol * scale.
+    = <a, f> + <b, g> with f_i + g_j <= c_ij for every pair, less a bound of the rounding in these sums. converged says
+    that gap <= tol * scale.
 
     value          transport cost <plan, c>: float, or a 0-d tensor differentiable in the tensors given
     objective      what was minimised: value, plus the regulariser where there is one
     dual_value     value of the dual problem at potentials
-    gap            objective - dual_value, float64, never negative but for rounding
+    gap            objective - dual_value, float64, never negative
     potentials     f (n,) and g (m,), float64; the gradients of the cost in the weights, up to a constant
     plan           scipy.sparse.csr_array (n, m), float64, at most n + m - 1 entries
     marginal_error sum_i |plan's row sum - a_i| + sum_j |plan's column sum - b_j|
-    scale          max(value, 1e-3 c0), c0 the cost of shipping each cloud to the other's mean: what tol is relative to
+    scale          max(|value|, 1e-3 c0), what tol is relative to; c0 is the cost of shipping each cloud to the other's
+                   mean, and for a matrix the lower quartile of |C| times the mass
     n_iter         rounds of the solver;  message: why it stopped
     """
 

@@ -1,4 +1,4 @@
-"""What every exact solver answers: a plan, feasible duals, and the gap between them."""
+"""What the exact solvers share: the price of not shipping, sums that know their rounding, the answer and its proof."""
 
 from __future__ import annotations
 

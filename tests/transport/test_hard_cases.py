@@ -6,6 +6,7 @@ import numpy as np
 import ot
 import pytest
 import scipy.sparse as sp
+import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
@@ -145,6 +146,19 @@ def test_the_line_at_the_ends_of_float64(size):
     for p in (1, 2):
         expected = otgen.wasserstein_1d(x, 0 * x, p=p)
         assert otgen.wasserstein_1d(size * x, 0 * x, p=p) / size == pytest.approx(expected, rel=1e-9)
+
+
+def test_distances_beyond_float64_are_refused_on_the_line_too():
+    for call in (otgen.wasserstein_1d, lambda x, y: otgen.wasserstein(np.array([x]), np.array([y]))):
+        with pytest.raises(ValueError, match="leave the range of float64; got inf. Rescale x and y together"):
+            call([1.7e308], [-1.7e308])
+
+
+def test_gradients_beyond_float64_do_not_hide_the_distance():
+    x = torch.full((3, 2), 1e308, dtype=torch.float64, requires_grad=True)
+    value = otgen.wasserstein(x, torch.zeros(3, 2, dtype=torch.float64), p=1, metric="chebyshev")
+    value.backward()
+    assert value.item() == pytest.approx(1e308) and x.grad is not None and torch.isfinite(x.grad).all()
 
 
 def test_a_short_way_within_a_long_range_keeps_its_digits():

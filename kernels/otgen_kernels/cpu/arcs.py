@@ -3,27 +3,20 @@
 import numpy as np
 from numba import njit
 
-from .decide import ABSOLUTES, IDENTITY, MAXIMUM, POWER, ROOT, SQUARE, SQUARES, cost
+from .costs import describe
+from .decide import ABSOLUTES, POWER, ROOT, SQUARE, SQUARES, cost
 
 _options = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 def arc_costs(x, y, rows, cols, *, metric, p):
     """metric(x[rows[e]], y[cols[e]])**p of every listed arc, for metric euclidean, cityblock or chebyshev."""
-    return _arc_costs(x, y, rows, cols, *_codes(metric, p))
+    return _arc_costs(x, y, rows, cols, *describe(metric, p))
 
 
 def cost_matrix(x, y, *, metric, p):
     """metric(x_i, y_j)**p of all pairs (n, m), as `arc_costs`: for problems so small that the matrix stays in cache."""
-    return _cost_matrix(x, y, *_codes(metric, p)[:3])
-
-
-def _codes(metric, p):
-    squares = metric == "euclidean"
-    form = SQUARES if squares else ABSOLUTES if metric == "cityblock" else MAXIMUM
-    q = p / 2 if squares else p
-    shape = {0.5: ROOT, 1.0: IDENTITY, 2.0: SQUARE}.get(q, POWER)
-    return form, shape, float(q), 1.0
+    return _cost_matrix(x, y, *describe(metric, p)[:3])
 
 
 @njit(**_options)
@@ -159,18 +152,10 @@ def matrix_smallest_k(cost, h, k):
     values = np.full((n, k), np.inf)
     indices = np.full((n, k), -1, np.int64)
     for i in range(n):
-        worst = np.inf
         for j in range(m):
             value = cost[i, j] - h[j]
-            if value < worst:
-                t = k - 1
-                while t > 0 and values[i, t - 1] > value:
-                    values[i, t] = values[i, t - 1]
-                    indices[i, t] = indices[i, t - 1]
-                    t -= 1
-                values[i, t] = value
-                indices[i, t] = j
-                worst = values[i, k - 1]
+            if value < values[i, k - 1]:
+                _insert(values, indices, i, value, j)
     return values, indices
 
 
@@ -184,11 +169,15 @@ def matrix_smallest_k_columns(cost, h, k):
         for j in range(m):
             value = cost[i, j] - h[i]
             if value < values[j, k - 1]:
-                t = k - 1
-                while t > 0 and values[j, t - 1] > value:
-                    values[j, t] = values[j, t - 1]
-                    indices[j, t] = indices[j, t - 1]
-                    t -= 1
-                values[j, t] = value
-                indices[j, t] = i
+                _insert(values, indices, j, value, i)
     return values, indices
+
+
+@njit(**_options)
+def _insert(values, indices, row, value, index):
+    """Put a value below the last of an ascending row in its place, behind its equals; the last drops out."""
+    t = values.shape[1] - 1
+    while t > 0 and values[row, t - 1] > value:
+        values[row, t], indices[row, t] = values[row, t - 1], indices[row, t - 1]
+        t -= 1
+    values[row, t], indices[row, t] = value, index

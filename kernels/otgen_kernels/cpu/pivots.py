@@ -64,8 +64,8 @@ def greedy_basis(n, order, arcs, excess, tree):
     n_nodes = parent.size
     root = n_nodes - 1
     # adjacency of the forest, as linked lists of half-edges
-    first = np.full(n_nodes, -1, np.int32)
-    chain = np.empty(2 * n_nodes, np.int32)
+    first = np.full(n_nodes, -1, np.int64)
+    chain = np.empty(2 * n_nodes, np.int64)
     edge_arc = np.empty(n_nodes, np.int64)
     edge_flow = np.empty(n_nodes, np.float64)
     n_edges = 0

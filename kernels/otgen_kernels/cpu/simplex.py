@@ -14,7 +14,7 @@ class NetworkSimplex:
     """A transport problem between masses a (n,) and b (m,) on a growing list of arcs, and its current basis.
 
     Whole masses (`quantise.whole_masses`) make every flow exact. Artificial arcs cost `price` each way; as long as
-    `artificial_flow()` is not zero the plan is not feasible: add arcs, or raise the price.
+    there are `leftovers` the plan is not feasible: add arcs, or raise the price.
     """
 
     def __init__(self, a, b):
