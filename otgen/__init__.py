@@ -1,11 +1,13 @@
 """Optimal transport with a proof."""
 
 from .transport.couple import couple as couple
+from .transport.entropic import sinkhorn as sinkhorn
 from .transport.exact import solve as solve
 from .transport.exact import solve_sample as solve_sample
 from .transport.exact import wasserstein as wasserstein
 from .transport.line import wasserstein_1d as wasserstein_1d
 from .transport.result import ConvergenceError as ConvergenceError
+from .transport.result import ConvergenceWarning as ConvergenceWarning
 from .transport.result import Transport as Transport
 
 __version__ = "0.1.0"

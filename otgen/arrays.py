@@ -80,6 +80,17 @@ def _read_cloud(value: Any, name: str, columns: bool) -> np.ndarray:
     return array
 
 
+def read_vector(value: Any, name: str, axes: tuple[int, ...] = (1,)) -> np.ndarray:
+    """Return value as a finite float64 array with one of these numbers of axes."""
+    array = _host(value, name)
+    if array.ndim not in axes:
+        shapes = " or ".join({1: "(n,)", 2: "(n, k)"}[count] for count in axes)
+        raise ValueError(f"{name} must have shape {shapes}; got shape {array.shape}. Reshape it.")
+    array = _plain(array, np.dtype(np.float64))
+    _check_finite(array, name)
+    return array
+
+
 def read_costs(C: Any) -> tuple[Any, Home]:
     """Return a cost matrix (n, m) as a finite float64 array, or as CSR with its explicit entries, and its home."""
     if is_sparse(C):
@@ -112,8 +123,10 @@ def home_beside(home: Home, **weights: Any) -> Home:
     return home if home.device is not None else replace(home, device=_common_home(**weights))
 
 
-def read_weights(a: Any, b: Any, n: int, m: int, **like: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return float64 weights a (n,) and b (m,) of one mass; (None, None) if both are None.
+def read_weights(
+    a: Any, b: Any, n: int, m: int, *, unequal: bool = False, entropic: bool = False, **like: Any
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return float64 weights a (n,) and b (m,) of one mass, of any mass with unequal=True; None, None if both are None.
 
     One None beside given weights is uniform with mass 1. Masses that differ by no more than 8 sqrt(max(n, m)) eps
     relative (eps of the coarser dtype given, at most float32's) count as equal and b is rescaled to the mass of a.
@@ -124,9 +137,12 @@ def read_weights(a: Any, b: Any, n: int, m: int, **like: Any) -> tuple[np.ndarra
     _common_home(**like, a=a, b=b)
     a_read, eps_a = _read_weight(a, "a", n)
     b_read, eps_b = _read_weight(b, "b", m)
+    if unequal:
+        return a_read, b_read
     mass, other = float(a_read.sum()), float(b_read.sum())
     if abs(mass - other) > 8 * math.sqrt(max(n, m)) * max(eps_a, eps_b) * max(mass, other):
         fix = f"Normalise it: b * ({mass!r} / b.sum())." if b is not None else "b is uniform: pass a / a.sum()."
+        fix += " Or pass unbalanced= to let the masses differ." if entropic else ""
         raise ValueError(f"b must sum to the mass of a ({mass!r}); it sums to {other!r}. {fix}")
     return a_read, b_read * (mass / other)
 

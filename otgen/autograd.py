@@ -33,6 +33,29 @@ def attach(values: np.ndarray | float, home: Home, pairs: Iterable[tuple[Any, np
     return _function().apply(home.array(np.asarray(values)), gradients, *(tensor for tensor, _ in pairs))
 
 
+def refuse(value: float, home: Home, tensors: Iterable[Any], why: str) -> Any:
+    """Return value as a tensor at home that says `why` when it is differentiated."""
+    found = [tensor for tensor in tensors if library_of(tensor) == "torch"]
+    return _refusal().apply(home.array(np.asarray(value)), why, *found)
+
+
+@cache
+def _refusal() -> Any:
+    import torch
+
+    class Refuse(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, value: Any, why: str, *inputs: Any) -> Any:
+            ctx.why = why
+            return value
+
+        @staticmethod
+        def backward(ctx: Any, grad_output: Any) -> Any:
+            raise RuntimeError(ctx.why)
+
+    return Refuse
+
+
 @cache
 def _function() -> Any:
     import torch

@@ -5,11 +5,20 @@ c(x, y) = metric(x, y)**p with metric one of "euclidean", "cityblock", "chebyshe
 c_transform   v_i = min_j c(x_i, y_j) - h_j, and the lowest j that attains it
 smallest_k    the k smallest c(x_i, y_j) - h_j of every row, ascending, ties by index
 PairIndex     both of these, in both directions, for many h over one x and y
+
+soft_c_transform  v_i = -eps log sum_j b_j exp((h_j - c(x_i, y_j)) / eps)
+soft_average      sum_j b_j exp((f_i + h_j - c(x_i, y_j)) / eps) V_j
+SoftPairs         these, sum p log p and the gradient in x, in both directions, for many h and eps over one x and y
+SoftMatrix        the same over the pairs of a cost matrix
 """
 
 from . import cache as cache  # first: it settles where kernels are kept before one is declared
 from .dispatch import HOST_ONLY as HOST_ONLY
 from .dispatch import TWINNED as TWINNED
 from .dispatch import PairIndex as PairIndex
+from .dispatch import SoftMatrix as SoftMatrix
+from .dispatch import SoftPairs as SoftPairs
 from .dispatch import c_transform as c_transform
 from .dispatch import smallest_k as smallest_k
+from .dispatch import soft_average as soft_average
+from .dispatch import soft_c_transform as soft_c_transform

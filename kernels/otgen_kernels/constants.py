@@ -32,3 +32,15 @@ BLOCK = 128
 
 SCAN_BYTES = 1 << 18
 """Points of y that all rows of a tile look at before the next ones: a quarter of the L2 cache of a core."""
+
+SOFT_ROWS = 32
+"""Rows of a tile of neighbours: they share the offsets of a block of columns, computed once in float64."""
+
+SOFT_BLOCK = 128
+"""Columns of a block of neighbours: 64 and 256 measured slower where nothing is skipped and where most is, each."""
+
+SOFT_COLUMNS = 512
+"""Columns of one tile of products in high dimension: with TILE_ROWS rows of float32 it fills 512 KB of L2."""
+
+SOFT_RUN = 64
+"""Pairs of a row looked at together behind a GEMM before their powers are taken."""

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .cpu import pairs
+    from .cpu import pairs, soft
 
-TWINNED = ("PairIndex", "c_transform", "smallest_k")
-"""Operations with a CPU and a CUDA twin of one signature."""
+TWINNED = {
+    "pairs": ("PairIndex", "c_transform", "smallest_k"),
+    "soft": ("SoftMatrix", "SoftPairs", "soft_average", "soft_c_transform"),
+}
+"""Operations with a CPU and a CUDA twin of one signature, by the file that holds both."""
 
 HOST_ONLY = (
     "NetworkSimplex",
@@ -53,14 +56,54 @@ def smallest_k(
     return _pairs(x, y, h).smallest_k(x, y, h, k, metric=metric, p=p)
 
 
+def SoftPairs(x: np.ndarray, y: np.ndarray, *, metric: str, p: float) -> soft.SoftPairs:
+    """Prepare x (n, d) and y (m, d) for many soft reductions: transform, entropy, average and gradient, both ways."""
+    return _soft(x, y).SoftPairs(x, y, metric=metric, p=p)
+
+
+def SoftMatrix(matrix: np.ndarray) -> soft.SoftMatrix:
+    """The same reductions, but the gradient, over the pairs of a cost matrix (n, m)."""
+    return _soft(matrix).SoftMatrix(matrix)
+
+
+def soft_c_transform(
+    x: np.ndarray, y: np.ndarray, h: np.ndarray | None, b: np.ndarray | None, *, metric: str, p: float, eps: float
+) -> np.ndarray:
+    """Return v_i = -eps log sum_j b_j exp((h_j - c(x_i, y_j)) / eps), float64 (n,); inf where no b_j is positive.
+
+    x (n, d) and y (m, d) are C-contiguous and of one dtype, which is the precision of the exponents (the sums are
+    float64); h (m,) and weights b (m,) are float64, None for zeros and for ones.
+    """
+    return _soft(x, y, h, b).soft_c_transform(x, y, h, b, metric=metric, p=p, eps=eps)
+
+
+def soft_average(
+    x: np.ndarray, y: np.ndarray, f: np.ndarray, h: np.ndarray | None, b: np.ndarray | None, values: np.ndarray,
+    *, metric: str, p: float, eps: float,
+) -> np.ndarray:  # fmt: skip
+    """Return sum_j b_j exp((f_i + h_j - c(x_i, y_j)) / eps) values_j, float64 (n, ...), for values (m, ...)."""
+    return _soft(x, y, f, h, b, values).soft_average(x, y, f, h, b, values, metric=metric, p=p, eps=eps)
+
+
 def _pairs(*arrays: object) -> ModuleType:
+    _check_on_host(*arrays)
+    # Imported at the first call: Numba takes a third of a second that `import otgen` should not pay.
+    from .cpu import pairs
+
+    return pairs
+
+
+def _soft(*arrays: object) -> ModuleType:
+    _check_on_host(*arrays)
+    from .cpu import soft
+
+    return soft
+
+
+def _check_on_host(*arrays: object) -> None:
     for array in arrays:
         if array is not None and not isinstance(array, np.ndarray):
             raise NotImplementedError(
                 f"otgen's CUDA kernels are not built yet; got a {type(array).__module__}.{type(array).__name__}. "
                 "Move the data to the host explicitly (cupy.asnumpy) and pass numpy arrays."
             )
-    # Imported at the first call: Numba takes a third of a second that `import otgen` should not pay.
-    from .cpu import pairs
-
-    return pairs

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from otgen_kernels import c_transform
+from otgen_kernels import SoftPairs, c_transform
 
 from ..arrays import Home, read_queries
 from .costs import Cost
@@ -35,41 +35,51 @@ class Transport:
     = <a, f> + <b, g> with f_i + g_j <= c_ij for every pair, less a bound of the rounding in these sums. converged says
     that gap <= tol * scale.
 
-    value          transport cost <plan, c>: float, or a 0-d tensor differentiable in the tensors given
-    objective      what was minimised: value, plus the regulariser where there is one
+    value          transport cost <plan, c>: float, or a 0-d tensor, differentiable in the tensors given where exact
+    objective      what was minimised: value, plus eps KL(plan | a x b) and the penalties of unbalanced marginals;
+                   differentiable in the tensors given
     dual_value     value of the dual problem at potentials
-    gap            objective - dual_value, float64, never negative
-    potentials     f (n,) and g (m,), float64; the gradients of the cost in the weights, up to a constant
-    plan           scipy.sparse.csr_array (n, m), float64, at most n + m - 1 entries
-    marginal_error sum_i |plan's row sum - a_i| + sum_j |plan's column sum - b_j|
-    scale          max(|value|, 1e-3 c0), what tol is relative to; c0 is the cost of shipping each cloud to the other's
-                   mean, and for a matrix the lower quartile of |C| times the mass
-    n_iter         rounds of the solver;  message: why it stopped
+    gap            objective - dual_value, float64, never negative; where entropic the objective is that of the plan
+                   rounded to the marginals
+    lower_bound    of OT without a regulariser, as upper_bound; None where unbalanced
+    potentials     f (n,) and g (m,), float64, on the cost's scale; gradients in the weights, up to a constant
+    plan           exact: scipy.sparse.csr_array (n, m), float64, at most n + m - 1 entries;
+                   entropic: an EntropicPlan, a_i b_j exp((f_i + g_j - c_ij) / eps), computed where it is used
+    marginal_error sum_i |plan's row sum - a_i| + sum_j |plan's column sum - b_j|; where unbalanced |... - what the
+                   potentials ask for|
+    scale          exact: max(|value|, 1e-3 c0), what tol is relative to; c0 is the cost of shipping each cloud to the
+                   other's mean, and for a matrix the lower quartile of |C| times the mass. Entropic: the mass
+    n_iter         rounds of the solver, sweeps of Sinkhorn on the finest level;  message: why it stopped
+    eps            of the entropy, None where exact;  unbalanced: (rho_a, rho_b) or None
     """
 
     value: Any
     objective: Any
     dual_value: float
     gap: float
-    lower_bound: float
-    upper_bound: float
+    lower_bound: float | None
+    upper_bound: float | None
     scale: float
     tol: float
     potentials: tuple[Any, Any]
-    plan: csr_array
+    plan: Any
     marginal_error: float
     n_iter: int
     converged: bool
     message: str
     cost: Cost | None = None
+    eps: float | None = None
+    unbalanced: tuple[float, float] | None = None
     _points: Points | None = field(default=None)
+    _log_b: np.ndarray | None = field(default=None)
 
     def map(self, x_new: Any = None) -> Any:
         """Return where the plan sends each source: T(x_i) = sum_j plan_ij y_j / sum_j plan_ij, shape (n, d).
 
-        Points x_new (k, d), and sources without mass, go through the potentials instead:
-        T(x) = y_j with j = argmin_j c(x, y_j) - g_j over the targets that carry mass. Raises ValueError for a
-        Transport solved from a cost matrix, which knows no points.
+        Points x_new (k, d), and sources without mass, go through the potentials instead, over the targets that carry
+        mass: T(x) = y_j with j = argmin_j c(x, y_j) - g_j; where entropic, for all points, the average of the y_j with
+        weights b_j exp((g_j - c(x, y_j)) / eps). Streamed, memory O(n + m). Raises ValueError for a Transport solved
+        from a cost matrix, which knows no points.
         """
         if self._points is None or self.cost is None:
             raise ValueError("map needs points; this Transport was solved from a cost matrix. Use solve_sample(x, y).")
@@ -77,6 +87,8 @@ class Transport:
         if x_new is not None:
             queries, home = read_queries(x_new, points.x.shape[1])
             return home.array(self._through_potentials(points, queries))
+        if self.eps is not None:
+            return points.home.array(self._through_potentials(points, points.x))
         mass = np.asarray(self.plan.sum(axis=1))
         share = self.plan.copy()
         share.data /= np.repeat(mass, np.diff(share.indptr))  # a source with one target lands exactly on it
@@ -91,23 +103,53 @@ class Transport:
         y = points.y[points.mass_y]
         g = np.asarray(self.potentials[1])[points.mass_y]
         dtype = np.promote_types(queries.dtype, y.dtype)
+        if self.eps is not None:
+            assert self._log_b is not None
+            return _soft_average(self.cost, queries, y, g + self.eps * self._log_b[points.mass_y], self.eps, dtype)
         best = c_transform(queries.astype(dtype), y.astype(dtype), g, metric=self.cost.metric, p=self.cost.p)[1]
         return y[best]
 
     def __repr__(self) -> str:
         n, m = (len(potential) for potential in self.potentials)
         what = f"cost {self.cost}" if self.cost is not None else "a cost matrix"
+        lines = [f"Transport of {n:,} to {m:,} points, {what}", f"  value   {float(self.value):.12g}"]
+        lines += self._exact_lines() if self.eps is None else self._entropic_lines()
+        return "\n".join(lines)
+
+    def _exact_lines(self) -> list[str]:
         if self.converged:
             verdict = f"proven optimal: gap {self.gap:.1e} <= {self.tol:g} * scale {self.scale:.4g}"
         else:
             verdict = f"NOT proven optimal: gap {self.gap:.1e} > {self.tol:g} * scale {self.scale:.4g}. {self.message}"
-        return (
-            f"Transport of {n:,} to {m:,} points, {what}\n"
-            f"  value   {float(self.value):.12g}\n"
-            f"  proof   {self.lower_bound:.12g} <= OT <= {self.upper_bound:.12g}\n"
-            f"          {verdict}\n"
-            f"  plan    {self.plan.nnz:,} arcs, marginal error {self.marginal_error:.1e}, n_iter {self.n_iter}"
-        )
+        return [
+            f"  proof   {self.lower_bound:.12g} <= OT <= {self.upper_bound:.12g}",
+            f"          {verdict}",
+            f"  plan    {self.plan.nnz:,} arcs, marginal error {self.marginal_error:.1e}, n_iter {self.n_iter}",
+        ]
+
+    def _entropic_lines(self) -> list[str]:
+        rho = "" if self.unbalanced is None else f", unbalanced {self.unbalanced}"
+        lines = [f"  eps     {self.eps:g}{rho}, objective {float(self.objective):.12g}, gap {self.gap:.1e}"]
+        if self.lower_bound is not None:
+            lines.append(f"  proof   {self.lower_bound:.12g} <= OT <= {self.upper_bound:.12g}")
+        verdict = "converged" if self.converged else f"NOT converged: {self.message}"
+        error = self.marginal_error / self.scale
+        return [*lines, f"  plan    marginal error {error:.1e} of the mass, n_iter {self.n_iter}, {verdict}"]
+
+
+def _soft_average(cost: Cost, x: np.ndarray, y: np.ndarray, h: np.ndarray, eps: float, dtype: np.dtype) -> np.ndarray:
+    """sum_j w_j y_j / sum_j w_j with w_j = exp((h_j - c(x, y_j)) / eps), from the mean of y so that no digit is lost."""
+    soft = SoftPairs(x.astype(dtype), y.astype(dtype), metric=cost.metric, p=cost.p)
+    single = dtype == np.float32
+    centre = y.mean(axis=0, dtype=np.float64)
+    near = soft.transform(0, h, eps, single=single)
+    columns = np.column_stack([y - centre, np.ones(len(y))])
+    sums = soft.average(0, near, h, eps, columns, single=single)
+    return centre + sums[:, :-1] / sums[:, -1:]
+
+
+class ConvergenceWarning(UserWarning):
+    """An iteration ended above its tol: the message says where, and which knob to turn."""
 
 
 class ConvergenceError(RuntimeError):

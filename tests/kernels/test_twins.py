@@ -15,12 +15,14 @@ def parameters(function) -> list[tuple[str, object]]:
     return [(p.name, p.kind) for p in inspect.signature(function).parameters.values() if p.name != "path"]
 
 
-@pytest.mark.parametrize("name", otgen_kernels.TWINNED)
-def test_twins_share_a_signature(name):
+@pytest.mark.parametrize(
+    ("file", "name"), [(file, name) for file, names in otgen_kernels.TWINNED.items() for name in names]
+)
+def test_twins_share_a_signature(file, name):
     public = parameters(getattr(otgen_kernels, name))
     sides = ["cpu"] + ["cuda"] * (importlib.util.find_spec("otgen_kernels.cuda") is not None)
     for side in sides:
-        twin = getattr(importlib.import_module(f"otgen_kernels.{side}.pairs"), name)
+        twin = getattr(importlib.import_module(f"otgen_kernels.{side}.{file}"), name)
         assert parameters(twin) == public
 
 

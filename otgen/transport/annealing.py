@@ -1,0 +1,171 @@
+"""From coarse clouds and a large eps to the user's: where the potentials of Sinkhorn's iteration come from.
+
+eps falls by a factor of four a stage. A stage whose eps is above the mean cost within groups of four neighbours cannot
+tell the points of a group apart, so it is solved between the groups' means, recursively; the potentials go down a level
+through a soft c-transform. Source: Schmitzer, Stabilized sparse scaling algorithms, arXiv 1610.06519.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .iteration import Potentials, Sweeps, iterate, iterate_symmetric
+from .regularisation import Regularisation
+
+Array = np.ndarray
+Progress = Callable[[dict[str, Any]], None]
+
+FACTOR = 4.0  # between the eps of two stages
+STAGE_TOL, COARSE_TOL = 1e-2, 1e-4  # errors at which a stage ends, on the finest level and on the others
+STAGE_SWEEPS, COARSE_SWEEPS = 60, 240
+MOST_LEVELS = 6
+SINGLE_ERROR = 0.5  # of the rounding that is estimated for float32: the error down to which it is trusted
+
+
+@dataclass(frozen=True)
+class Level:
+    """One scale of a problem: costs, masses, and the mean cost within its groups."""
+
+    costs: Any
+    a: Array
+    b: Array
+    spread: float
+
+
+@dataclass
+class Run:
+    """What an annealed run ended with; sweeps are those on the finest level."""
+
+    potentials: Potentials
+    n_iter: int
+    message: str
+
+
+class Annealing:
+    """A problem between points that carry mass, from its coarser versions to itself."""
+
+    def __init__(
+        self, costs: Any, a: Array, b: Array, by: Regularisation, *,
+        tol: float, max_iter: int, symmetric: bool, progress: Progress | None,
+    ) -> None:  # fmt: skip
+        self.by, self.tol, self.max_iter, self.symmetric = by, tol, max_iter, symmetric
+        self.levels = [Level(costs, a, b, 0.0)]
+        self._progress, self._began = progress, time.perf_counter()
+        self._done = 0  # sweeps on the finest level
+
+    def run(self, start: Potentials | None) -> Run:
+        """Anneal, or begin from `start` at the user's eps; Ctrl-C ends with what there is."""
+        at, potentials, message = 0, start, ""
+        try:
+            if start is None:
+                self._add_levels()
+                stages = self._stages()
+                at, potentials = stages[0][0], self._zeros(stages[0][0])
+                for level, eps in stages[:-1]:
+                    potentials = self._extended(potentials, at, level, eps)
+                    at = level
+                    tol, most = (STAGE_TOL, STAGE_SWEEPS) if level == 0 else (COARSE_TOL, COARSE_SWEEPS)
+                    potentials = self._iterate(potentials, level, eps, max(self.tol, tol), most)
+                potentials = self._extended(potentials, at, 0, self.by.eps)
+                at = 0
+            potentials = self._finish(potentials)
+        except KeyboardInterrupt:
+            message = "interrupted"
+            potentials = self._zeros(0) if potentials is None else self._extended(potentials, at, 0, self.by.eps)
+        return Run(potentials, self._done, message)
+
+    def resume(self, potentials: Potentials) -> Run:
+        """Go on in float64, where the proof found more error than float32 saw."""
+        message = ""
+        try:
+            potentials = self._iterate(potentials, 0, self.by.eps, self.tol, self.max_iter, single=False)
+        except KeyboardInterrupt:
+            message = "interrupted"
+        return Run(potentials, self._done, message)
+
+    def _finish(self, potentials: Potentials) -> Potentials:
+        """The last stage: float32 as far as it reaches, float64 from there."""
+        reach = SINGLE_ERROR * self.levels[0].costs.soft.rounding(self.by.eps, True)
+        if reach < 0.1:
+            potentials = self._iterate(potentials, 0, self.by.eps, max(self.tol, reach), self.max_iter)
+        if self.tol < reach and potentials.error > self.tol:
+            potentials = self._iterate(potentials, 0, self.by.eps, self.tol, self.max_iter, single=False)
+        return potentials
+
+    def _iterate(
+        self, start: Potentials, level: int, eps: float, tol: float, most: int, *, single: bool | None = None
+    ) -> Potentials:
+        problem = self.levels[level]
+        by, soft = replace(self.by, eps=eps), problem.costs.soft
+        if level == 0:
+            most = min(most, self.max_iter - self._done)
+        if most <= 0:
+            return start
+        if single is None:
+            single = SINGLE_ERROR * soft.rounding(eps, True) < max(tol, 1e-3)
+        before = self._done
+
+        def report(sweep: int, error: float) -> None:
+            if level == 0:
+                self._done = before + sweep
+            if self._progress is not None:
+                self._progress(
+                    {
+                        "level": len(self.levels) - level,
+                        "levels": len(self.levels),
+                        "eps": eps,
+                        "iteration": sweep,
+                        "error": error,
+                        "tol": tol,
+                        "seconds": time.perf_counter() - self._began,
+                    }
+                )
+
+        sweeps = Sweeps(tol, most, single, report)
+        if self.symmetric:
+            return iterate_symmetric(soft, problem.a, by, start, sweeps)
+        return iterate(soft, problem.a, problem.b, by, start, sweeps)
+
+    def _add_levels(self) -> None:
+        while len(self.levels) < MOST_LEVELS:
+            last = self.levels[-1]
+            coarser = last.costs.coarser(last.a, last.a if self.symmetric else last.b)
+            if coarser is None:
+                return
+            costs, a, b, spread = coarser
+            self.levels.append(Level(costs, a, b, last.spread + spread))
+
+    def _stages(self) -> list[tuple[int, float]]:
+        """(level, eps) from first to last: a level serves while eps is above the spread of its groups."""
+        finest, eps, level = self.levels[0], self.by.eps, len(self.levels) - 1
+        a, b = finest.a / finest.a.sum(), finest.b / finest.b.sum()
+        first = max(eps, finest.costs.typical_cost(a, b))
+        count = math.ceil(math.log(first / eps) / math.log(FACTOR)) if first > eps else 0
+        stages = []
+        for step in range(count + 1):
+            now = eps * (first / eps) ** (1.0 - step / count) if step < count else eps
+            stages.append((level, now))
+            while level and now < self.levels[level].spread:
+                level -= 1
+                stages.append((level, now))
+        stages += [(lower, eps) for lower in range(level - 1, -1, -1)]
+        return stages
+
+    def _zeros(self, level: int) -> Potentials:
+        problem = self.levels[level]
+        return Potentials(np.zeros(len(problem.a)), np.zeros(len(problem.b)))
+
+    def _extended(self, potentials: Potentials, at: int, level: int, eps: float) -> Potentials:
+        """Potentials of a coarser level on a finer one."""
+        if at == level:
+            return potentials
+        above, below = self.levels[at], self.levels[level]
+        f = above.costs.extend(0, below.costs, potentials.g, above.b, eps, self.by.rho_a)
+        g = f if self.symmetric else above.costs.extend(1, below.costs, potentials.f, above.a, eps, self.by.rho_b)
+        return Potentials(f, g)

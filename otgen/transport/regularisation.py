@@ -1,0 +1,99 @@
+"""What eps, unbalanced, tol, max_iter and potentials may be for entropic transport, and the words where they are not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import is_real, read_vector
+
+MAX_ITER = 10_000
+"""Iterations after which a run that was given no max_iter stops with a warning."""
+
+DEFAULT_TOL = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-6}
+"""Marginal error, of the total mass, that is asked for where no tol is given."""
+
+LEAST_TOL = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-13}
+"""What sums in this precision can be told to, at any eps."""
+
+
+@dataclass(frozen=True)
+class Regularisation:
+    """eps of the entropy and rho_a, rho_b of the KL penalties on the marginals; inf holds a marginal exactly."""
+
+    eps: float
+    rho_a: float = math.inf
+    rho_b: float = math.inf
+
+    @property
+    def balanced(self) -> bool:
+        return math.isinf(self.rho_a) and math.isinf(self.rho_b)
+
+
+def read_regularisation(eps: Any, unbalanced: Any) -> Regularisation:
+    """Return what eps and unbalanced say; raise where one is no positive number."""
+    if not is_real(eps) or not 0 < eps < math.inf:
+        raise ValueError(
+            f"eps must be a positive finite number, on the scale of the cost; got {eps!r}. "
+            "Pass about 0.01 times a typical cost, or eps=None in solve_sample for exact transport."
+        )
+    if unbalanced is None:
+        return Regularisation(float(eps))
+    pair = unbalanced if isinstance(unbalanced, (tuple, list)) else (unbalanced, unbalanced)
+    if len(pair) != 2 or not all(is_real(rho) and rho > 0 for rho in pair):
+        raise ValueError(
+            f"unbalanced must be None, rho or (rho_a, rho_b) with rho > 0 on the scale of the cost; got {unbalanced!r}. "
+            "math.inf keeps a side exact."
+        )
+    return Regularisation(float(eps), float(pair[0]), float(pair[1]))
+
+
+def read_stopping(tol: Any, max_iter: Any, progress: Any, dtype: np.dtype) -> tuple[float, int]:
+    """Return tol, relative to the mass, and max_iter, with the defaults of dtype."""
+    least = LEAST_TOL[dtype]
+    if tol is None:
+        tol = DEFAULT_TOL[dtype]
+    elif not is_real(tol) or not least <= tol < math.inf:
+        raise ValueError(
+            f"tol must be a number >= {least:g}, the marginal error that {dtype} can reach; got {tol!r}. "
+            + ("Pass float64 points for less." if dtype == np.float32 and is_real(tol) and tol > 0 else "Raise it.")
+        )
+    if max_iter is None:
+        max_iter = MAX_ITER
+    elif isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 1:
+        raise ValueError(f"max_iter must be None (at most {MAX_ITER}) or an int >= 1; got {max_iter!r}. Leave it None.")
+    if progress is not None and not isinstance(progress, Callable):
+        raise TypeError(f"progress must be None or a function of one dict; got {type(progress).__name__}. Pass print.")
+    return float(tol), int(max_iter)
+
+
+def check_reach(tol: float, reach: float, eps: float) -> None:
+    """Raise where the arithmetic of the exponents, at this eps, is coarser than tol."""
+    if tol < reach:
+        raise ValueError(
+            f"tol must be at least {reach:.1e}, what float64 can reach at eps={eps:g} with costs of this size; "
+            f"got {tol:g}. Raise tol or eps."
+        )
+
+
+def read_potentials(potentials: Any, n: int, m: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the potentials f (n,) and g (m,) to start from as float64, or None."""
+    if potentials is None:
+        return None
+    if not isinstance(potentials, (tuple, list)) or len(potentials) != 2:
+        raise TypeError(
+            f"potentials must be a pair (f, g), as Transport.potentials; got {type(potentials).__name__}. "
+            "Pass result.potentials."
+        )
+    f, g = (read_vector(value, f"potentials[{k}]") for k, value in enumerate(potentials))
+    for k, (vector, size) in enumerate(((f, n), (g, m))):
+        if vector.shape != (size,):
+            raise ValueError(
+                f"potentials[{k}] must have shape ({size},), one number a point; got shape {vector.shape}. "
+                "Pass the potentials of a problem with the same points."
+            )
+    return f, g
