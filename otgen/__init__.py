@@ -1,6 +1,7 @@
 """Optimal transport with a proof."""
 
 from .transport.couple import couple as couple
+from .transport.divergence import sinkhorn_divergence as sinkhorn_divergence
 from .transport.entropic import sinkhorn as sinkhorn
 from .transport.exact import solve as solve
 from .transport.exact import solve_sample as solve_sample

@@ -168,12 +168,12 @@ def _read_weight(w: Any, name: str, n: int) -> tuple[np.ndarray, float]:
     return w, eps
 
 
-def check_options(tol: Any, max_iter: Any, progress: Any, eps: Any = None, unbalanced: Any = None) -> tuple[float, Any]:
+def check_options(tol: Any, max_iter: Any, progress: Any, unbalanced: Any = None) -> tuple[float, Any]:
     """Return tol (default 1e-9, relative to the problem's scale) and max_iter (None: until proven)."""
-    if eps is not None or unbalanced is not None:
-        name, value = ("eps", eps) if eps is not None else ("unbalanced", unbalanced)
-        raise NotImplementedError(
-            f"{name}={value!r} asks for the entropic solver, which is not in this version. Leave it None for exact OT."
+    if unbalanced is not None:
+        raise ValueError(
+            f"unbalanced needs eps: exact transport holds both marginals; got unbalanced={unbalanced!r} without eps. "
+            "Pass eps= too."
         )
     if tol is None:
         tol = 1e-9

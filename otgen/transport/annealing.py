@@ -25,7 +25,7 @@ FACTOR = 4.0  # between the eps of two stages
 STAGE_TOL, COARSE_TOL = 1e-2, 1e-4  # errors at which a stage ends, on the finest level and on the others
 STAGE_SWEEPS, COARSE_SWEEPS = 60, 240
 MOST_LEVELS = 6
-SINGLE_ERROR = 0.5  # of the rounding that is estimated for float32: the error down to which it is trusted
+SINGLE_ERROR = 0.1  # of the rounding that is estimated for float32: the error down to which it is trusted
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ class Annealing:
         """Anneal, or begin from `start` at the user's eps; Ctrl-C ends with what there is."""
         at, potentials, message = 0, start, ""
         try:
-            if start is None:
+            if start is None and self.symmetric:  # from anywhere in a dozen sweeps, at any eps
+                potentials = self._zeros(0)
+            elif start is None:
                 self._add_levels()
                 stages = self._stages()
                 at, potentials = stages[0][0], self._zeros(stages[0][0])
@@ -135,7 +137,7 @@ class Annealing:
     def _add_levels(self) -> None:
         while len(self.levels) < MOST_LEVELS:
             last = self.levels[-1]
-            coarser = last.costs.coarser(last.a, last.a if self.symmetric else last.b)
+            coarser = last.costs.coarser(last.a, last.b)
             if coarser is None:
                 return
             costs, a, b, spread = coarser
@@ -167,5 +169,5 @@ class Annealing:
             return potentials
         above, below = self.levels[at], self.levels[level]
         f = above.costs.extend(0, below.costs, potentials.g, above.b, eps, self.by.rho_a)
-        g = f if self.symmetric else above.costs.extend(1, below.costs, potentials.f, above.a, eps, self.by.rho_b)
+        g = above.costs.extend(1, below.costs, potentials.f, above.a, eps, self.by.rho_b)
         return Potentials(f, g)

@@ -14,7 +14,7 @@ from .. import autograd
 from ..arrays import Home, home_beside, is_sparse, read_costs, read_points, read_weights
 from .annealing import Annealing, Run
 from .costs import Cost, check_domain, diameter, parse_cost
-from .iteration import Potentials
+from .iteration import Potentials, dual_value
 from .plan import EntropicPlan, Scaling
 from .potentials import centred
 from .regularisation import Regularisation, check_reach, read_potentials, read_regularisation, read_stopping
@@ -106,6 +106,15 @@ class Solution:
         return bool(self.proof.marginal_error <= self.tol * self.scale)
 
 
+@dataclass(frozen=True)
+class Dual:
+    """Potentials of the points that carry mass, at unit size, and the dual value in the user's units."""
+
+    f: Array
+    g: Array
+    value: float
+
+
 class Problem:
     """What clouds and matrices share: the points that carry mass, the run, the proof, the result."""
 
@@ -125,13 +134,13 @@ class Problem:
         """eps and rho in the units the costs are worked on."""
         return Regularisation(*(rho * 2.0**-self.exponent for rho in (self.by.eps, self.by.rho_a, self.by.rho_b)))
 
-    def solve(
+    def anneal(
         self, start: tuple[Array, Array] | None, tol: Any, max_iter: Any, progress: Progress, dtype: np.dtype
-    ) -> Solution:
-        """Anneal, prove, and go on in float64 if the proof finds more error than asked for."""
+    ) -> tuple[Annealing, Run]:
+        """Run Sinkhorn from large eps and coarse clouds to the user's, or from given potentials."""
         given, (tol, max_iter) = tol, read_stopping(tol, max_iter, progress, dtype)
-        by, soft = self.scaled_regularisation(), self.costs.soft
-        reach = REACH * soft.rounding(by.eps, False)
+        by = self.scaled_regularisation()
+        reach = REACH * self.costs.soft.rounding(by.eps, False)
         if given is None:
             tol = max(tol, reach)
         check_reach(tol, reach, self.by.eps)
@@ -141,16 +150,47 @@ class Problem:
         )  # fmt: skip
         first = None
         if start is not None:
-            f, g = (np.ldexp(h[keep], -int(self.exponent)) for h, keep in zip(start, (self.keep_x, self.keep_y)))
+            f, g = (Power(-self.exponent)(h[keep]) for h, keep in zip(start, (self.keep_x, self.keep_y)))
             first = Potentials(f, g)
-        run = annealing.run(first)
-        proof = self._prove(run.potentials, by)
-        solution = Solution(proof, run, tol, self._scale(proof))
-        if not solution.converged and not run.message and run.n_iter < max_iter:
-            run = annealing.resume(Potentials(proof.f, proof.g))
-            proof = self._prove(run.potentials, by)
-            solution = Solution(proof, run, tol, self._scale(proof))
+        return annealing, annealing.run(first)
+
+    def solve(
+        self, start: tuple[Array, Array] | None, tol: Any, max_iter: Any, progress: Progress, dtype: np.dtype
+    ) -> Solution:
+        """Anneal, prove, and go on in float64 if the proof finds more error than asked for."""
+        annealing, run = self.anneal(start, tol, max_iter, progress, dtype)
+        solution = self._proven(run, annealing.tol)
+        if not solution.converged and not run.message and run.n_iter < annealing.max_iter:
+            run = annealing.resume(Potentials(solution.proof.f, solution.proof.g))
+            solution = self._proven(run, annealing.tol)
         return solution
+
+    def dual(self, tol: Any, max_iter: Any, progress: Progress, dtype: np.dtype) -> Dual:
+        """Anneal, and take the dual value at the end, in float64 and the user's units, and nothing else."""
+        annealing, run = self.anneal(None, tol, max_iter, progress, dtype)
+        if not run.potentials.error <= annealing.tol:
+            warn(run, annealing.tol, run.potentials.error)
+        if self.symmetric:
+            f = run.potentials.f
+            return Dual(f, f, self.dual_value(f, f))
+        by, g = self.scaled_regularisation(), run.potentials.g
+        f = self.costs.soft.transform(0, g + by.eps * np.log(self.b_kept), by.eps, run.potentials.f)
+        mass = float(self.a_kept.sum())
+        if math.isfinite(by.rho_a):
+            f = f * (by.rho_a / (by.rho_a + by.eps))
+            mass = float(self.a_kept @ np.exp(-f / by.rho_a))
+        return Dual(f, g, Power(self.exponent)(dual_value(self.a_kept, self.b_kept, f, g, mass, by)))
+
+    def dual_value(self, f: Array, g: Array) -> float:
+        """The dual value of any potentials at unit size, in the user's units: a lower bound of the optimum."""
+        by = self.scaled_regularisation()
+        answer = self.costs.soft.transform(0, g + by.eps * np.log(self.b_kept), by.eps, f)
+        mass = float(self.a_kept @ np.exp((f - answer) / by.eps))
+        return Power(self.exponent)(dual_value(self.a_kept, self.b_kept, f, g, mass, by))
+
+    def _proven(self, run: Run, tol: float) -> Solution:
+        proof = self._prove(run.potentials, self.scaled_regularisation())
+        return Solution(proof, run, tol, self._scale(proof))
 
     def _prove(self, potentials: Potentials, by: Regularisation) -> Proof:
         f, g = potentials.f, potentials.g
@@ -175,7 +215,7 @@ class Problem:
     def transport(self, solution: Solution, home: Home) -> Transport:
         """Return the result in the user's units, warning where tol was not reached."""
         proof, by = solution.proof, self.by
-        up = _Power(self.exponent)
+        up = Power(self.exponent)
         f, g = self._extended(proof)
         scaling = Scaling(
             self.costs.soft, self.costs.cost_rows,
@@ -185,8 +225,7 @@ class Problem:
         )  # fmt: skip
         message = f"converged to marginal error {proof.marginal_error / solution.scale:.1e}"
         if not solution.converged:
-            message = _why_not(solution)
-            warnings.warn(ConvergenceWarning(message), stacklevel=3)
+            message = warn(solution.run, solution.tol, proof.marginal_error / solution.scale)
         return Transport(
             value=home.number(up(proof.value)),
             objective=home.number(up(proof.objective)),
@@ -209,21 +248,22 @@ class Problem:
             _log_b=np.log(np.where(self.keep_y, self.b, 1.0)),
         )
 
-    def weight_gradients(self, proof: Proof) -> tuple[Array, Array]:
-        """Gradients of the objective in a and b: the potentials, centred where both masses must move together."""
+    def weight_gradients(self, proof: Proof | Dual) -> tuple[Array, Array]:
+        """Gradients of the objective in a and b: the potentials, and what moves with them where masses may change."""
         f, g = self._extended(proof)
-        if self.by.balanced:
-            return centred(f, self.a), centred(g, self.b)
-        by = self.scaled_regularisation()
-        totals = float(self.a.sum()), float(self.b.sum())
-        out = []
-        for potential, rho, other in ((f, by.rho_a, totals[1]), (g, by.rho_b, totals[0])):
+        by, up = self.scaled_regularisation(), Power(self.exponent)
+        masses, out = (float(self.a.sum()), float(self.b.sum())), []
+        for potential, rho, other in ((f, by.rho_a, masses[1]), (g, by.rho_b, masses[0])):
             share = np.ones_like(potential) if math.isinf(rho) else np.exp(-potential / rho)
             held = potential if math.isinf(rho) else rho * (1.0 - share)
-            out.append(held + by.eps * (other - share))
+            out.append(up(held + by.eps * (other - share)))
         return out[0], out[1]
 
-    def _extended(self, proof: Proof) -> tuple[Array, Array]:
+    def at_fixed_mass(self, by_a: Array, by_b: Array) -> tuple[Array, Array]:
+        """Weight gradients as the house gives them: centred where both masses must move together."""
+        return (centred(by_a, self.a), centred(by_b, self.b)) if self.by.balanced else (by_a, by_b)
+
+    def _extended(self, proof: Proof | Dual) -> tuple[Array, Array]:
         """Potentials of all points: those without mass get the soft c-transform of the others'."""
         raise NotImplementedError
 
@@ -255,7 +295,7 @@ class PointProblem(Problem):
             y_kept, self.b_kept = x_kept, self.a_kept
         self.costs = PointSoftCosts(x_kept, y_kept, cost)
 
-    def _extended(self, proof: Proof) -> tuple[Array, Array]:
+    def _extended(self, proof: Proof | Dual) -> tuple[Array, Array]:
         by, out = self.scaled_regularisation(), []
         sides = (
             (self.x, self.keep_x, proof.f, self.costs.y, proof.g, self.b_kept, by.rho_a),
@@ -274,23 +314,22 @@ class PointProblem(Problem):
         # copies: map() must not change when the user refills a buffer
         return Points(self.given[0].copy(), self.given[1].copy(), self.keep_x, self.keep_y, home)
 
-    def gradients(self, proof: Proof) -> tuple[Array, Array]:
-        """Gradients of the objective in x and y at unit size: those of the cost under the plan, held fixed."""
-        eps, soft = self.scaled_regularisation().eps, self.costs.soft
-        left, right = proof.f + eps * np.log(self.a_kept), proof.g + eps * np.log(self.b_kept)
-        by_x, by_y = np.zeros(self.x.shape), np.zeros(self.y.shape)
-        by_x[self.keep_x] = soft.gradient(0, left, right, eps)
-        by_y[self.keep_y] = soft.gradient(1, right, left, eps)
-        return by_x, by_y
+    def point_gradient(self, side: int, proof: Proof | Dual, *, single: bool) -> Array:
+        """Gradient of the objective in x (side 0) or y: that of the cost under the plan, held fixed."""
+        eps = self.scaled_regularisation().eps
+        ends = proof.f + eps * np.log(self.a_kept), proof.g + eps * np.log(self.b_kept)
+        out = np.zeros((self.x, self.y)[side].shape)
+        keep = (self.keep_x, self.keep_y)[side]
+        out[keep] = self.costs.soft.gradient(side, ends[side], ends[1 - side], eps, single=single)
+        return Power(self.unit * (self.costs.cost.p - 1.0))(out)
 
     def differentiable(self, result: Transport, solution: Solution, home: Home, inputs: tuple) -> Transport:
         """The result with the gradients of its objective, where the inputs record them."""
         if not autograd.wants_gradient(*inputs):
             return result
-        per_length, per_mass = _Power(self.unit * (self.costs.cost.p - 1.0)), _Power(self.exponent)
-        points = [per_length(g) for g in self.gradients(solution.proof)]
-        weights = [per_mass(g) for g in self.weight_gradients(solution.proof)]
-        return _attached(result, home, zip(inputs, points + weights))
+        points = [self.point_gradient(side, solution.proof, single=home.dtype == np.float32) for side in (0, 1)]
+        weights = self.at_fixed_mass(*self.weight_gradients(solution.proof))
+        return _attached(result, home, zip(inputs, (*points, *weights)))
 
 
 class MatrixProblem(Problem):
@@ -302,7 +341,7 @@ class MatrixProblem(Problem):
         whole = self.keep_x.all() and self.keep_y.all()
         self.costs = MatrixSoftCosts(costs if whole else np.ascontiguousarray(costs[np.ix_(self.keep_x, self.keep_y)]))
 
-    def _extended(self, proof: Proof) -> tuple[Array, Array]:
+    def _extended(self, proof: Proof | Dual) -> tuple[Array, Array]:
         f, g = np.empty(len(self.a)), np.empty(len(self.b))
         f[self.keep_x], g[self.keep_y] = proof.f, proof.g
         for keep, full, part, h, weights, rho in (
@@ -319,12 +358,12 @@ class MatrixProblem(Problem):
         """The result with the gradients of its objective: that in C is the plan."""
         if not autograd.wants_gradient(*inputs):
             return result
-        weights = self.weight_gradients(solution.proof)
+        weights = self.at_fixed_mass(*self.weight_gradients(solution.proof))
         plan = np.asarray(result.plan.toarray(force=True)) if autograd.wants_gradient(inputs[0]) else np.empty(0)
         return _attached(result, home, zip(inputs, (plan, *weights)))
 
 
-class _Power:
+class Power:
     """Multiplication by 2^exponent that leaves float64 only where the product itself does."""
 
     def __init__(self, exponent: float) -> None:
@@ -347,9 +386,9 @@ def _attached(result: Transport, home: Home, pairs: Any) -> Transport:
     return replace(result, objective=objective, value=value)
 
 
-def _why_not(solution: Solution) -> str:
-    error = solution.proof.marginal_error / solution.scale
-    reached = f"marginal error {error:.1e} of the mass, above tol={solution.tol:g}, after {solution.run.n_iter} sweeps"
-    if solution.run.message:
-        return f"{solution.run.message} at {reached}"
-    return f"stopped at {reached}. Raise max_iter, eps or tol"
+def warn(run: Run, tol: float, error: float) -> str:
+    """Warn that a run ended above tol, and return what was said."""
+    reached = f"marginal error {error:.1e} of the mass, above tol={tol:g}, after {run.n_iter} sweeps"
+    message = f"{run.message} at {reached}" if run.message else f"stopped at {reached}. Raise max_iter, eps or tol"
+    warnings.warn(ConvergenceWarning(message), stacklevel=4)
+    return message

@@ -13,7 +13,7 @@ from otgen_kernels.cpu.line import uniform_masses
 
 from .. import autograd
 from ..arrays import Home, check_options, check_size, home_beside, is_sparse, read_costs, read_points, read_weights
-from . import column_generation, line, listed_arcs
+from . import column_generation, entropic, line, listed_arcs
 from .costs import Cost, check_domain, diameter, make_cost, pair_gradients, parse_cost
 from .potentials import centred, extend_over_matrix, extend_over_points
 from .result import ConvergenceError, Points, Transport
@@ -89,11 +89,15 @@ def solve_sample(
     x (n, d), y (m, d), a (n,), b (m,) as in `wasserstein`; cost is "sqeuclidean", a metric, or (metric, p) for
     metric^p. max_iter None runs until gap <= tol * scale; a bounded or interrupted run returns its best plan with
     converged=False and the gap it has. Transport.value is differentiable for torch tensors (once, in points and in
-    weights at fixed mass). Raises ValueError or TypeError for bad input, NotImplementedError for eps or unbalanced.
-    progress is called once a round with a dict (level, levels, round, arcs, gap, scale, seconds). Memory O(n + m).
+    weights at fixed mass). With eps it is `sinkhorn`, whose options and result then apply. Raises ValueError or
+    TypeError for bad input. progress is called once a round with a dict (level, levels, round, arcs, gap, scale,
+    seconds). Memory O(n + m).
     """
+    if eps is not None:
+        options = {"eps": eps, "cost": cost, "unbalanced": unbalanced, "tol": tol, "max_iter": max_iter}
+        return entropic.sinkhorn(x, y, a, b, **options, progress=progress)
     parsed = parse_cost(cost)
-    tol, max_iter = check_options(tol, max_iter, progress, eps, unbalanced)
+    tol, max_iter = check_options(tol, max_iter, progress, unbalanced)
     x_host, y_host, home = read_points(x, y)
     a_host, b_host = read_weights(a, b, len(x_host), len(y_host), x=x, y=y)
     home = home_beside(home, a=a, b=b)
@@ -119,6 +123,7 @@ def solve(
     unbalanced: Any = None,
     tol: float | None = None,
     max_iter: int | None = None,
+    potentials: Any = None,
     progress: Progress = None,
 ) -> Transport:
     """Optimal transport under a cost matrix C (n, m), dense or scipy.sparse: plan, cost and proof.
@@ -128,8 +133,18 @@ def solve(
     Of a sparse C the stored entries are the allowed pairs, stored zeros among them, and all others are forbidden;
     ValueError names a source that cannot ship. Costs may be negative and are worked on in float64. Otherwise as
     `solve_sample`; the gradient of value in a torch C is the plan, and Transport.map is not available.
+
+    With eps: entropic transport as in `sinkhorn`, C dense; potentials start it, and the gradient of objective in C is
+    the plan.
     """
-    tol, max_iter = check_options(tol, max_iter, progress, eps, unbalanced)
+    if eps is not None:
+        return entropic.solve_matrix(
+            C, a, b, eps=eps, unbalanced=unbalanced, tol=tol, max_iter=max_iter, potentials=potentials,
+            progress=progress,
+        )  # fmt: skip
+    if potentials is not None:
+        raise ValueError("potentials start the entropic solver only; got potentials without eps. Pass eps= too.")
+    tol, max_iter = check_options(tol, max_iter, progress, unbalanced)
     costs, home = read_costs(C)
     n, m = costs.shape
     a_host, b_host = read_weights(a, b, n, m, C=C)

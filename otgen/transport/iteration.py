@@ -25,8 +25,7 @@ from .regularisation import Regularisation
 Array = np.ndarray
 
 MEMORY = 5  # secant pairs: more measured no better
-RADIUS = 5.0  # eps that an accelerated step may move a potential at first; doubled when it helps, quartered when not
-LEAST_RADIUS, MOST_RADIUS = 0.5, 1e3
+RADIUS = 3.0  # eps that an accelerated step may move a potential: 2 and 5 measured much slower on some problems each
 NOISE = 1e-13  # share of the semi-dual that its own sums may be off by
 STALLED = 25  # sweeps without a tenth less error after which the arithmetic, not the iteration, is at its end
 
@@ -99,7 +98,7 @@ def iterate(soft: Any, a: Array, b: Array, by: Regularisation, start: Potentials
     log_a, log_b = eps * np.log(a), eps * np.log(b)
     damp_a, damp_b = (1.0 if math.isinf(rho) else rho / (rho + eps) for rho in (by.rho_a, by.rho_b))
     mass = float(b.sum())
-    secants, plain, radius, value = Secants(b), None, RADIUS, -math.inf
+    secants, plain, value = Secants(b), None, -math.inf
     options = {"single": sweeps.single, "bits": sweeps.bits()}
     f, g, there, back = start.f, start.g, start.f / damp_a, start.g / damp_b
     error, best, since = math.inf, math.inf, 0
@@ -110,11 +109,9 @@ def iterate(soft: Any, a: Array, b: Array, by: Regularisation, start: Potentials
         dual, size = _semi_dual(a, b, f, g, by)
         noise = NOISE if not sweeps.single else 1e-7
         if plain is not None and not dual >= value - noise * size:
-            g, plain, radius = plain, None, max(radius / 4.0, LEAST_RADIUS)
+            g, plain = plain, None
             secants.clear()
             continue
-        if plain is not None:
-            radius = min(2.0 * radius, MOST_RADIUS)
         value = dual
         back = soft.transform(1, f + log_a, eps, back, **options)
         error = _column_error(b, g, back, by)
@@ -134,10 +131,21 @@ def iterate(soft: Any, a: Array, b: Array, by: Regularisation, start: Potentials
         secants.add(g, residual)
         step = secants.step(residual)
         length = float(np.abs(step).max()) / eps
-        if length > radius and secants:
-            step *= radius / length
+        if length > RADIUS and secants:
+            step *= RADIUS / length
         g, plain = g + step, new
     return Potentials(f, new, error)
+
+
+def dual_value(a: Array, b: Array, f: Array, g: Array, mass: float, by: Regularisation) -> float:
+    """The dual value of any (f, g) whose plan has this mass.
+
+    A(f) + B(g) - eps (mass - m(a) m(b)), with A(f) = <a, f>, or rho m(a) - rho <a, exp(-f / rho)> where unbalanced.
+    """
+    value = -by.eps * (mass - float(a.sum()) * float(b.sum()))
+    for weights, potential, rho in ((a, f, by.rho_a), (b, g, by.rho_b)):
+        value += float(weights @ (potential if math.isinf(rho) else -rho * np.expm1(-potential / rho)))
+    return value
 
 
 def _semi_dual(a: Array, b: Array, f: Array, g: Array, by: Regularisation) -> tuple[float, float]:
@@ -151,7 +159,7 @@ def _semi_dual(a: Array, b: Array, f: Array, g: Array, by: Regularisation) -> tu
         else:
             held = weights * _decay(potential, rho)
             value -= rho * float(held.sum())
-            rows = held if weights is a else rows
+            rows = held if potential is f else rows
     value -= by.eps * float(rows.sum())
     return value, abs(value)
 

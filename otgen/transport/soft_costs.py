@@ -59,9 +59,9 @@ class PointSoftCosts:
         """The problem between groups of four points, its masses, and the mean cost within a group; None if too small."""
         if min(self.shape) < 2 * GROUP_LEAST:
             return None
-        same = self.y is self.x and b is a
-        x, mass_a, spread = _grouped(self._plain[0], a, self.cost)
-        y, mass_b, other = (x, mass_a, spread) if same else _grouped(self._plain[1], b, self.cost)
+        (x, mass_a, spread), (y, mass_b, other) = (
+            _grouped(points, weights, self.cost) for points, weights in zip(self._plain, (a, b))
+        )
         return PointSoftCosts(x, y, self.cost), mass_a, mass_b, spread + other
 
     def extend(self, side: int, finer: PointSoftCosts, h: Array, weights: Array, eps: float, rho: float) -> Array:
