@@ -20,20 +20,23 @@ def wants_gradient(*inputs: Any) -> bool:
     return torch.is_grad_enabled() and any(isinstance(v, torch.Tensor) and v.requires_grad for v in inputs)
 
 
-def attach(values: np.ndarray | float, home: Home, pairs: Iterable[tuple[Any, np.ndarray]]) -> Any:
+def attach(
+    values: np.ndarray | float, home: Home, pairs: Iterable[tuple[Any, np.ndarray]], *, batched: bool = False
+) -> Any:
     """Return values as a tensor at home whose gradient in each tensor of `pairs` is the array beside it.
 
     values is a scalar or (k,). The array has the input's shape, its last axis matching values where values is (k,);
-    an array with one axis more, (..., k), is the Jacobian and is contracted over k. Differentiable once.
+    an array with one axis more, (..., k), is the Jacobian and is contracted over k. With batched=True it is the first
+    axis that matches, as for problems (B, n, d) of values (B,). Differentiable once.
     """
     import torch
 
     pairs = [(tensor, gradient) for tensor, gradient in pairs if library_of(tensor) == "torch"]
     gradients = [torch.from_dlpack(np.ascontiguousarray(g, np.float64)).to(home.device) for _, g in pairs]
-    return _function().apply(home.array(np.asarray(values)), gradients, *(tensor for tensor, _ in pairs))
+    return _function().apply(home.array(np.asarray(values)), gradients, batched, *(tensor for tensor, _ in pairs))
 
 
-def refuse(value: float, home: Home, tensors: Iterable[Any], why: str) -> Any:
+def refuse(value: np.ndarray | float, home: Home, tensors: Iterable[Any], why: str) -> Any:
     """Return value as a tensor at home that says `why` when it is differentiated."""
     found = [tensor for tensor in tensors if library_of(tensor) == "torch"]
     return _refusal().apply(home.array(np.asarray(value)), why, *found)
@@ -62,7 +65,8 @@ def _function() -> Any:
 
     class Attach(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, values: Any, gradients: Any, *inputs: Any) -> Any:
+        def forward(ctx: Any, values: Any, gradients: Any, batched: bool, *inputs: Any) -> Any:
+            ctx.batched = batched
             ctx.gradients = [g if t.requires_grad else None for g, t in zip(gradients, inputs)]
             ctx.save_for_backward(*inputs)
             return values
@@ -72,11 +76,14 @@ def _function() -> Any:
             outer = grad_output.double()
             found = []
             for gradient, tensor in zip(ctx.gradients, ctx.saved_tensors):
-                if gradient is not None:
+                if gradient is not None and ctx.batched:
+                    weight = outer.reshape(-1, *[1] * (gradient.ndim - 1))
+                    gradient = Once.apply((gradient * weight).to(tensor.dtype), tensor)
+                elif gradient is not None:
                     gradient = gradient @ outer if gradient.ndim > tensor.ndim else gradient * outer
                     gradient = Once.apply(gradient.to(tensor.dtype), tensor)
                 found.append(gradient)
-            return None, None, *found
+            return None, None, None, *found
 
     class Once(torch.autograd.Function):
         """The identity on a gradient, tied to the input it belongs to, that refuses to be differentiated.

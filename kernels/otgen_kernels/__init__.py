@@ -10,6 +10,7 @@ soft_c_transform  v_i = -eps log sum_j b_j exp((h_j - c(x_i, y_j)) / eps)
 soft_average      sum_j b_j exp((f_i + h_j - c(x_i, y_j)) / eps) V_j
 SoftPairs         these, sum p log p and the gradient in x, in both directions, for many h and eps over one x and y
 SoftMatrix        the same over the pairs of a cost matrix
+sinkhorn_batch    many small entropic problems, each solved whole; sinkhorn_batch_gradient, plan_mass_batch beside it
 """
 
 from . import cache as cache  # first: it settles where kernels are kept before one is declared
@@ -19,6 +20,9 @@ from .dispatch import PairIndex as PairIndex
 from .dispatch import SoftMatrix as SoftMatrix
 from .dispatch import SoftPairs as SoftPairs
 from .dispatch import c_transform as c_transform
+from .dispatch import plan_mass_batch as plan_mass_batch
+from .dispatch import sinkhorn_batch as sinkhorn_batch
+from .dispatch import sinkhorn_batch_gradient as sinkhorn_batch_gradient
 from .dispatch import smallest_k as smallest_k
 from .dispatch import soft_average as soft_average
 from .dispatch import soft_c_transform as soft_c_transform

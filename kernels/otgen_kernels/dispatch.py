@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 TWINNED = {
     "pairs": ("PairIndex", "c_transform", "smallest_k"),
     "soft": ("SoftMatrix", "SoftPairs", "soft_average", "soft_c_transform"),
+    "soft_batch": ("sinkhorn_batch", "sinkhorn_batch_gradient", "plan_mass_batch"),
 }
 """Operations with a CPU and a CUDA twin of one signature, by the file that holds both."""
 
@@ -85,6 +86,37 @@ def soft_average(
     return _soft(x, y, f, h, b, values).soft_average(x, y, f, h, b, values, metric=metric, p=p, eps=eps)
 
 
+def sinkhorn_batch(
+    x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, *, metric: str, p: float, eps: float, rho_a: float,
+    rho_b: float, tol: float, max_iter: int, symmetric: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Solve B small entropic problems: x (B, n, d), y (B, m, d), a (B, n), b (B, m) -> f (B, n), g (B, m), figures.
+
+    figures (B, 9): value, objective, dual value, gap, error, lower and upper bound, sweeps, mass; symmetric says that
+    x = y, a = b and rho_a = rho_b.
+    """
+    return _soft_batch(x, y, a, b).sinkhorn_batch(
+        x, y, a, b, metric=metric, p=p, eps=eps, rho_a=rho_a, rho_b=rho_b, tol=tol, max_iter=max_iter,
+        symmetric=symmetric,
+    )  # fmt: skip
+
+
+def sinkhorn_batch_gradient(
+    x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, f: np.ndarray, g: np.ndarray,
+    *, metric: str, p: float, eps: float,
+) -> np.ndarray:  # fmt: skip
+    """Return sum_j pi_ij grad c(x_i, y_j) in x_i of every problem, (B, n, d)."""
+    return _soft_batch(x, y).sinkhorn_batch_gradient(x, y, a, b, f, g, metric=metric, p=p, eps=eps)
+
+
+def plan_mass_batch(
+    x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, f: np.ndarray, g: np.ndarray,
+    *, metric: str, p: float, eps: float,
+) -> np.ndarray:  # fmt: skip
+    """Return sum_ij a_i b_j exp((f_i + g_j - c(x_i, y_j)) / eps) of every problem, (B,)."""
+    return _soft_batch(x, y).plan_mass_batch(x, y, a, b, f, g, metric=metric, p=p, eps=eps)
+
+
 def _pairs(*arrays: object) -> ModuleType:
     _check_on_host(*arrays)
     # Imported at the first call: Numba takes a third of a second that `import otgen` should not pay.
@@ -98,6 +130,13 @@ def _soft(*arrays: object) -> ModuleType:
     from .cpu import soft
 
     return soft
+
+
+def _soft_batch(*arrays: object) -> ModuleType:
+    _check_on_host(*arrays)
+    from .cpu import soft_batch
+
+    return soft_batch
 
 
 def _check_on_host(*arrays: object) -> None:

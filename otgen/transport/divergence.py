@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from .. import autograd
-from ..arrays import home_beside, read_points, read_weights
+from ..arrays import home_beside, is_batch, read_points, read_weights
+from .batch import divergence_batch
 from .costs import check_domain, parse_cost
-from .entropic import Dual, PointProblem, Power, Progress
-from .regularisation import Regularisation, read_regularisation
+from .entropic_problem import Dual, PointProblem, Power, Progress
+from .regularisation import Regularisation, check_alone, read_regularisation
 
 
 def sinkhorn_divergence(
@@ -32,11 +33,15 @@ def sinkhorn_divergence(
 
     Arguments as in `sinkhorn`; with unbalanced=(rho_a, rho_b) the term of a alone has rho_a on both sides, and that of
     b rho_b. Each term is its dual value, whose error is of second order in the marginal error. Returns a float; for
-    torch tensors a 0-d tensor, differentiable once in points and weights (envelope theorem, memory O(n + m)).
+    torch tensors a 0-d tensor, differentiable once in points and weights (envelope theorem, memory O(n + m)). Batches
+    x (B, n, d), y (B, m, d) give B values.
     Warns with ConvergenceWarning where a term did not reach tol. Raises ValueError or TypeError for bad input.
     Source: Feydy et al., arXiv 1810.08278; Sejourne et al., arXiv 1910.12958.
     """
     by, parsed = read_regularisation(eps, unbalanced), parse_cost(cost)
+    if is_batch(x) or is_batch(y):
+        check_alone(progress=progress)
+        return divergence_batch(x, y, a, b, parsed, by, tol, max_iter)
     x_host, y_host, home = read_points(x, y)
     a_host, b_host = read_weights(a, b, len(x_host), len(y_host), unequal=not by.balanced, entropic=True, x=x, y=y)
     home = home_beside(home, a=a, b=b)

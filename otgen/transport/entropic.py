@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from .. import autograd
-from ..arrays import Home, home_beside, is_sparse, read_costs, read_points, read_weights
-from .annealing import Annealing, Run
-from .costs import Cost, check_domain, diameter, parse_cost
-from .iteration import Potentials, dual_value
-from .plan import EntropicPlan, Scaling
-from .potentials import centred
-from .regularisation import Regularisation, check_reach, read_potentials, read_regularisation, read_stopping
-from .result import ConvergenceWarning, Points, Transport
-from .rounding import Proof, prove_balanced, prove_unbalanced
-from .soft_costs import MatrixSoftCosts, PointSoftCosts
-
-Array = np.ndarray
-Progress = Callable[[dict[str, Any]], None] | None
-
-REACH = 0.1  # of the rounding that is estimated for float64: the least tol that is accepted
+from ..arrays import home_beside, is_batch, is_sparse, read_costs, read_points, read_weights
+from .batch import sinkhorn_batch
+from .costs import check_domain, parse_cost
+from .entropic_problem import MatrixProblem, PointProblem, Progress
+from .regularisation import check_alone, read_potentials, read_regularisation
+from .result import Transport
 
 
 def sinkhorn(
@@ -41,7 +25,7 @@ def sinkhorn(
     max_iter: int | None = None,
     potentials: Any = None,
     progress: Progress = None,
-) -> Transport:
+) -> Any:
     """Entropic transport between weighted point clouds: potentials, a plan that is never stored, and bounds.
 
     min over pi >= 0 of sum_ij pi_ij c(x_i, y_j) + eps KL(pi | a x b) + rho_a KL(pi 1 | a) + rho_b KL(pi^T 1 | b),
@@ -54,10 +38,14 @@ def sinkhorn(
     progress is called once a sweep with a dict (level, levels, eps, iteration, error, tol, seconds).
 
     Transport.objective is differentiable for torch tensors (once, in points and weights); value is not. lower_bound and
-    upper_bound bracket the unregularised optimum (None if unbalanced). Raises ValueError or TypeError for bad input.
+    upper_bound bracket the unregularised optimum (None if unbalanced). x (B, n, d) and y (B, m, d), with a (B, n) or
+    (n,) and b likewise, are B problems solved at once: a TransportBatch, each with its own convergence. Raises ValueError or TypeError for bad input.
     Memory O(n + m). Sources: in the files beside this one (annealing, iteration, rounding).
     """
     by, parsed = read_regularisation(eps, unbalanced), parse_cost(cost)
+    if is_batch(x) or is_batch(y):
+        check_alone(potentials=potentials, progress=progress)
+        return sinkhorn_batch(x, y, a, b, parsed, by, tol, max_iter)
     x_host, y_host, home = read_points(x, y)
     a_host, b_host = read_weights(
         a, b, len(x_host), len(y_host), unequal=not by.balanced, entropic=True, x=x, y=y
@@ -90,305 +78,3 @@ def solve_matrix(
     solution = problem.solve(start, tol, max_iter, progress, home.dtype)
     result = problem.transport(solution, home)
     return problem.differentiable(result, solution, home, (C, a, b))
-
-
-@dataclass(frozen=True)
-class Solution:
-    """A proof for the points that carry mass, at unit size, and how the run ended."""
-
-    proof: Proof
-    run: Run
-    tol: float
-    scale: float
-
-    @property
-    def converged(self) -> bool:
-        return bool(self.proof.marginal_error <= self.tol * self.scale)
-
-
-@dataclass(frozen=True)
-class Dual:
-    """Potentials of the points that carry mass, at unit size, and the dual value in the user's units."""
-
-    f: Array
-    g: Array
-    value: float
-
-
-class Problem:
-    """What clouds and matrices share: the points that carry mass, the run, the proof, the result."""
-
-    costs: Any
-    exponent = 0.0  # costs and eps are worked on at 2^-exponent times their size
-    cost: Cost | None = None
-    symmetric = False
-
-    def __init__(self, a: Array | None, b: Array | None, shape: tuple[int, int], by: Regularisation) -> None:
-        n, m = shape
-        self.a = np.full(n, 1.0 / n) if a is None else a
-        self.b = np.full(m, 1.0 / m) if b is None else b
-        self.keep_x, self.keep_y = self.a > 0, self.b > 0
-        self.a_kept, self.b_kept, self.by = self.a[self.keep_x], self.b[self.keep_y], by
-
-    def scaled_regularisation(self) -> Regularisation:
-        """eps and rho in the units the costs are worked on."""
-        return Regularisation(*(rho * 2.0**-self.exponent for rho in (self.by.eps, self.by.rho_a, self.by.rho_b)))
-
-    def anneal(
-        self, start: tuple[Array, Array] | None, tol: Any, max_iter: Any, progress: Progress, dtype: np.dtype
-    ) -> tuple[Annealing, Run]:
-        """Run Sinkhorn from large eps and coarse clouds to the user's, or from given potentials."""
-        given, (tol, max_iter) = tol, read_stopping(tol, max_iter, progress, dtype)
-        by = self.scaled_regularisation()
-        reach = REACH * self.costs.soft.rounding(by.eps, False)
-        if given is None:
-            tol = max(tol, reach)
-        check_reach(tol, reach, self.by.eps)
-        annealing = Annealing(
-            self.costs, self.a_kept, self.b_kept, by,
-            tol=tol, max_iter=max_iter, symmetric=self.symmetric, progress=progress,
-        )  # fmt: skip
-        first = None
-        if start is not None:
-            f, g = (Power(-self.exponent)(h[keep]) for h, keep in zip(start, (self.keep_x, self.keep_y)))
-            first = Potentials(f, g)
-        return annealing, annealing.run(first)
-
-    def solve(
-        self, start: tuple[Array, Array] | None, tol: Any, max_iter: Any, progress: Progress, dtype: np.dtype
-    ) -> Solution:
-        """Anneal, prove, and go on in float64 if the proof finds more error than asked for."""
-        annealing, run = self.anneal(start, tol, max_iter, progress, dtype)
-        solution = self._proven(run, annealing.tol)
-        if not solution.converged and not run.message and run.n_iter < annealing.max_iter:
-            run = annealing.resume(Potentials(solution.proof.f, solution.proof.g))
-            solution = self._proven(run, annealing.tol)
-        return solution
-
-    def dual(self, tol: Any, max_iter: Any, progress: Progress, dtype: np.dtype) -> Dual:
-        """Anneal, and take the dual value at the end, in float64 and the user's units, and nothing else."""
-        annealing, run = self.anneal(None, tol, max_iter, progress, dtype)
-        if not run.potentials.error <= annealing.tol:
-            warn(run, annealing.tol, run.potentials.error)
-        if self.symmetric:
-            f = run.potentials.f
-            return Dual(f, f, self.dual_value(f, f))
-        by, g = self.scaled_regularisation(), run.potentials.g
-        f = self.costs.soft.transform(0, g + by.eps * np.log(self.b_kept), by.eps, run.potentials.f)
-        mass = float(self.a_kept.sum())
-        if math.isfinite(by.rho_a):
-            f = f * (by.rho_a / (by.rho_a + by.eps))
-            mass = float(self.a_kept @ np.exp(-f / by.rho_a))
-        return Dual(f, g, Power(self.exponent)(dual_value(self.a_kept, self.b_kept, f, g, mass, by)))
-
-    def dual_value(self, f: Array, g: Array) -> float:
-        """The dual value of any potentials at unit size, in the user's units: a lower bound of the optimum."""
-        by = self.scaled_regularisation()
-        answer = self.costs.soft.transform(0, g + by.eps * np.log(self.b_kept), by.eps, f)
-        mass = float(self.a_kept @ np.exp((f - answer) / by.eps))
-        return Power(self.exponent)(dual_value(self.a_kept, self.b_kept, f, g, mass, by))
-
-    def _proven(self, run: Run, tol: float) -> Solution:
-        proof = self._prove(run.potentials, self.scaled_regularisation())
-        return Solution(proof, run, tol, self._scale(proof))
-
-    def _prove(self, potentials: Potentials, by: Regularisation) -> Proof:
-        f, g = potentials.f, potentials.g
-        if by.balanced:
-            proof = prove_balanced(self.costs, self.a_kept, self.b_kept, f, g, by.eps)
-            # (f + t, g - t) prove the same: both sides get half of the dual value.
-            shift = 0.5 * float(self.b_kept @ proof.g - self.a_kept @ proof.f) / float(self.a_kept.sum())
-            return replace(proof, f=proof.f + shift, g=proof.g - shift)
-        return prove_unbalanced(self.costs, self.a_kept, self.b_kept, f, g, by)
-
-    def _scale(self, proof: Proof) -> float:
-        """The mass that marginal errors are a share of: the plan's own where it is not given."""
-        if self.by.balanced:
-            return float(self.a_kept.sum())
-        by = self.scaled_regularisation()
-        masses = [
-            float(weights @ (np.ones_like(weights) if math.isinf(rho) else np.exp(-potential / rho)))
-            for weights, potential, rho in ((self.a_kept, proof.f, by.rho_a), (self.b_kept, proof.g, by.rho_b))
-        ]
-        return 0.5 * sum(masses)
-
-    def transport(self, solution: Solution, home: Home) -> Transport:
-        """Return the result in the user's units, warning where tol was not reached."""
-        proof, by = solution.proof, self.by
-        up = Power(self.exponent)
-        f, g = self._extended(proof)
-        scaling = Scaling(
-            self.costs.soft, self.costs.cost_rows,
-            proof.f + self.scaled_regularisation().eps * np.log(self.a_kept),
-            proof.g + self.scaled_regularisation().eps * np.log(self.b_kept),
-            self.scaled_regularisation().eps, self.keep_x, self.keep_y, home.dtype == np.float32,
-        )  # fmt: skip
-        message = f"converged to marginal error {proof.marginal_error / solution.scale:.1e}"
-        if not solution.converged:
-            message = warn(solution.run, solution.tol, proof.marginal_error / solution.scale)
-        return Transport(
-            value=home.number(up(proof.value)),
-            objective=home.number(up(proof.objective)),
-            dual_value=up(proof.dual_value),
-            gap=up(proof.gap),
-            lower_bound=None if proof.lower_bound is None else up(proof.lower_bound),
-            upper_bound=None if proof.upper_bound is None else up(proof.upper_bound),
-            scale=solution.scale,
-            tol=solution.tol,
-            potentials=(home.array(up(f), f.dtype), home.array(up(g), g.dtype)),
-            plan=EntropicPlan(scaling, home),
-            marginal_error=proof.marginal_error,
-            n_iter=solution.run.n_iter,
-            converged=solution.converged,
-            message=message,
-            cost=self.cost,
-            eps=by.eps,
-            unbalanced=None if by.balanced else (by.rho_a, by.rho_b),
-            _points=self._points(home),
-            _log_b=np.log(np.where(self.keep_y, self.b, 1.0)),
-        )
-
-    def weight_gradients(self, proof: Proof | Dual) -> tuple[Array, Array]:
-        """Gradients of the objective in a and b: the potentials, and what moves with them where masses may change."""
-        f, g = self._extended(proof)
-        by, up = self.scaled_regularisation(), Power(self.exponent)
-        masses, out = (float(self.a.sum()), float(self.b.sum())), []
-        for potential, rho, other in ((f, by.rho_a, masses[1]), (g, by.rho_b, masses[0])):
-            share = np.ones_like(potential) if math.isinf(rho) else np.exp(-potential / rho)
-            held = potential if math.isinf(rho) else rho * (1.0 - share)
-            out.append(up(held + by.eps * (other - share)))
-        return out[0], out[1]
-
-    def at_fixed_mass(self, by_a: Array, by_b: Array) -> tuple[Array, Array]:
-        """Weight gradients as the house gives them: centred where both masses must move together."""
-        return (centred(by_a, self.a), centred(by_b, self.b)) if self.by.balanced else (by_a, by_b)
-
-    def _extended(self, proof: Proof | Dual) -> tuple[Array, Array]:
-        """Potentials of all points: those without mass get the soft c-transform of the others'."""
-        raise NotImplementedError
-
-    def _points(self, home: Home) -> Points | None:
-        return None
-
-
-class PointProblem(Problem):
-    """A problem between clouds, at unit size by a power of two where its costs would leave float64."""
-
-    def __init__(
-        self, x: Array, y: Array, a: Array | None, b: Array | None, cost: Cost, by: Regularisation
-    ) -> None:
-        super().__init__(a, b, (len(x), len(y)), by)
-        self.given, self.cost = (x, y), cost
-        x, y = x.astype(np.float64), y.astype(np.float64)
-        largest = 0.0 if cost.metric == "cosine" else diameter(cost.metric, x, y)
-        self.unit = 0
-        if largest > 0 and abs(math.log2(largest)) * cost.p > 100:
-            self.unit = 16 * round(math.frexp(largest)[1] / 16)  # so that 2^(unit p) is exact for the usual p
-            x, y = np.ldexp(x, -self.unit), np.ldexp(y, -self.unit)
-        self.exponent = self.unit * cost.p
-        self.x, self.y = x, y
-        same = by.rho_a == by.rho_b and np.array_equal(self.a, self.b) and np.array_equal(x, y)
-        x_kept = x if self.keep_x.all() else x[self.keep_x]
-        y_kept = y if self.keep_y.all() else y[self.keep_y]
-        self.symmetric = same
-        if same:
-            y_kept, self.b_kept = x_kept, self.a_kept
-        self.costs = PointSoftCosts(x_kept, y_kept, cost)
-
-    def _extended(self, proof: Proof | Dual) -> tuple[Array, Array]:
-        by, out = self.scaled_regularisation(), []
-        sides = (
-            (self.x, self.keep_x, proof.f, self.costs.y, proof.g, self.b_kept, by.rho_a),
-            (self.y, self.keep_y, proof.g, self.costs.x, proof.f, self.a_kept, by.rho_b),
-        )
-        for points, keep, potential, others, h, weights, rho in sides:
-            full = np.empty(len(points))
-            full[keep] = potential
-            if not keep.all():
-                alone = PointSoftCosts(points[~keep], others, self.costs.cost)
-                full[~keep] = PointSoftCosts.extend(self.costs, 0, alone, h, weights, by.eps, rho)
-            out.append(full)
-        return out[0], out[1]
-
-    def _points(self, home: Home) -> Points:
-        # copies: map() must not change when the user refills a buffer
-        return Points(self.given[0].copy(), self.given[1].copy(), self.keep_x, self.keep_y, home)
-
-    def point_gradient(self, side: int, proof: Proof | Dual, *, single: bool) -> Array:
-        """Gradient of the objective in x (side 0) or y: that of the cost under the plan, held fixed."""
-        eps = self.scaled_regularisation().eps
-        ends = proof.f + eps * np.log(self.a_kept), proof.g + eps * np.log(self.b_kept)
-        out = np.zeros((self.x, self.y)[side].shape)
-        keep = (self.keep_x, self.keep_y)[side]
-        out[keep] = self.costs.soft.gradient(side, ends[side], ends[1 - side], eps, single=single)
-        return Power(self.unit * (self.costs.cost.p - 1.0))(out)
-
-    def differentiable(self, result: Transport, solution: Solution, home: Home, inputs: tuple) -> Transport:
-        """The result with the gradients of its objective, where the inputs record them."""
-        if not autograd.wants_gradient(*inputs):
-            return result
-        points = [self.point_gradient(side, solution.proof, single=home.dtype == np.float32) for side in (0, 1)]
-        weights = self.at_fixed_mass(*self.weight_gradients(solution.proof))
-        return _attached(result, home, zip(inputs, (*points, *weights)))
-
-
-class MatrixProblem(Problem):
-    """A problem under a dense cost matrix."""
-
-    def __init__(self, costs: Array, a: Array | None, b: Array | None, by: Regularisation) -> None:
-        super().__init__(a, b, costs.shape, by)
-        self.matrix = costs
-        whole = self.keep_x.all() and self.keep_y.all()
-        self.costs = MatrixSoftCosts(costs if whole else np.ascontiguousarray(costs[np.ix_(self.keep_x, self.keep_y)]))
-
-    def _extended(self, proof: Proof | Dual) -> tuple[Array, Array]:
-        f, g = np.empty(len(self.a)), np.empty(len(self.b))
-        f[self.keep_x], g[self.keep_y] = proof.f, proof.g
-        for keep, full, part, h, weights, rho in (
-            (self.keep_x, f, self.matrix[~self.keep_x][:, self.keep_y], proof.g, self.b_kept, self.by.rho_a),
-            (self.keep_y, g, self.matrix[self.keep_x][:, ~self.keep_y].T, proof.f, self.a_kept, self.by.rho_b),
-        ):
-            if not keep.all():
-                soft = MatrixSoftCosts(np.ascontiguousarray(part)).soft
-                found = soft.transform(0, h + self.by.eps * np.log(weights), self.by.eps)
-                full[~keep] = found if math.isinf(rho) else found * (rho / (rho + self.by.eps))
-        return f, g
-
-    def differentiable(self, result: Transport, solution: Solution, home: Home, inputs: tuple) -> Transport:
-        """The result with the gradients of its objective: that in C is the plan."""
-        if not autograd.wants_gradient(*inputs):
-            return result
-        weights = self.at_fixed_mass(*self.weight_gradients(solution.proof))
-        plan = np.asarray(result.plan.toarray(force=True)) if autograd.wants_gradient(inputs[0]) else np.empty(0)
-        return _attached(result, home, zip(inputs, (plan, *weights)))
-
-
-class Power:
-    """Multiplication by 2^exponent that leaves float64 only where the product itself does."""
-
-    def __init__(self, exponent: float) -> None:
-        self._whole = math.floor(exponent)
-        self._rest = 2.0 ** (exponent - self._whole)
-
-    def __call__(self, value: Any) -> Any:
-        scaled = np.ldexp(value * self._rest, self._whole)
-        return float(scaled) if np.ndim(value) == 0 else scaled
-
-
-def _attached(result: Transport, home: Home, pairs: Any) -> Transport:
-    pairs = list(pairs)
-    objective = autograd.attach(float(result.objective), home, pairs)
-    value = autograd.refuse(
-        float(result.value), home, [tensor for tensor, _ in pairs],
-        "Transport.value of entropic transport, <plan, cost>, has no gradient here: the plan moves with the points. "
-        "Differentiate Transport.objective, or otgen.sinkhorn_divergence.",
-    )  # fmt: skip
-    return replace(result, objective=objective, value=value)
-
-
-def warn(run: Run, tol: float, error: float) -> str:
-    """Warn that a run ended above tol, and return what was said."""
-    reached = f"marginal error {error:.1e} of the mass, above tol={tol:g}, after {run.n_iter} sweeps"
-    message = f"{run.message} at {reached}" if run.message else f"stopped at {reached}. Raise max_iter, eps or tol"
-    warnings.warn(ConvergenceWarning(message), stacklevel=4)
-    return message

@@ -80,6 +80,16 @@ def check_reach(tol: float, reach: float, eps: float) -> None:
         )
 
 
+def check_alone(**given: Any) -> None:
+    """Raise where an option that belongs to one problem is given for a batch."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} belongs to one problem, and x holds a batch (B, n, d); got {type(value).__name__}. "
+                f"Leave {name} None, or solve the problems one by one."
+            )
+
+
 def read_potentials(potentials: Any, n: int, m: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the potentials f (n,) and g (m,) to start from as float64, or None."""
     if potentials is None:

@@ -14,6 +14,7 @@ _LAYOUT = ("C", "W", "A")
 _LOG2_E = float(np.log2(np.e))
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 _LEAST, _MOST = 2.0**-4, 2.0**40  # sums within were guessed well enough: neither skipped pairs nor overflow matter
+_HUGE = 40  # a matrix with entries of 2^40 or 2^-40 is scaled, lest float32 end
 
 
 def soft_c_transform(
@@ -106,24 +107,28 @@ class _Soft:
     ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
         """The guess, in bits, that the sums are relative to, and the sums (n, width), within float32's range."""
         k, to_bits = self._stiffness(eps), _LOG2_E / eps
-        dtype = _SINGLE if single else _DOUBLE
         n, m = self.shape[side], self.shape[1 - side]
-        options = {"dtype": dtype, "serial": n * m < SERIAL_PAIRS, "bits": bits or np.finfo(dtype).nmant + 5.0}
         h = np.require(h * to_bits, np.float64, _LAYOUT)
-        sums = np.zeros((n, width))
+        guess, sums = np.zeros(n), np.zeros((n, width))
+        poor: np.ndarray | None = None  # all
 
-        def largest(rows: np.ndarray | None) -> np.ndarray:
-            peak = np.zeros((n, 1))
-            self._pairs.reduce(side, np.zeros(n), h, k, LARGEST, peak, rows=rows, **options)
-            return -peak[:, 0]
+        def reduce(dtype: np.dtype, mode: int, near: np.ndarray, out: np.ndarray, **more: np.ndarray | None) -> None:
+            share = (bits or np.finfo(dtype).nmant + 1.0) - np.log2(_LEAST)  # of the least sum that is accepted
+            options = {"dtype": dtype, "bits": share, "serial": n * m < SERIAL_PAIRS}
+            self._pairs.reduce(side, near, h, k, mode, out, rows=poor, **more, **options)
 
-        guess = largest(None) if near is None else np.require(near * to_bits, np.float64, _LAYOUT)
-        self._pairs.reduce(side, guess, h, k, mode, sums, columns=columns, **options)
         if near is not None:
+            guess = np.require(near * to_bits, np.float64, _LAYOUT)
+            reduce(_SINGLE if single else _DOUBLE, mode, guess, sums, columns=columns)
             poor = ~((sums[:, 0] >= _LEAST) & (sums[:, 0] <= _MOST))
-            if poor.any():
-                guess = np.where(poor, largest(poor), guess)
-                self._pairs.reduce(side, guess, h, k, mode, sums, columns=columns, rows=poor, **options)
+        # In float32 even the largest term may be off by many bits where eps is tiny: such rows are done in float64.
+        for dtype in (_SINGLE, _DOUBLE) if single else (_DOUBLE,):
+            if poor is None or poor.any():
+                peak = np.zeros((n, 1))
+                reduce(dtype, LARGEST, np.zeros(n), peak)
+                guess = -peak[:, 0] if poor is None else np.where(poor, -peak[:, 0], guess)
+                reduce(dtype, mode, guess, sums, columns=columns)
+                poor = ~((sums[:, 0] >= _LEAST) & (sums[:, 0] <= _MOST))
         return guess, sums
 
 
@@ -154,9 +159,7 @@ class SoftPairs(_Soft):
         self._pairs = LocalPairs(x, y, cost) if local else dense_points(x, y, cost)
         self._tile_cost = self._pairs.tile_cost() if local and _bilinear(cost) else None
 
-    def gradient(
-        self, side: int, f: np.ndarray, h: np.ndarray, eps: float, *, single: bool = False
-    ) -> np.ndarray:
+    def gradient(self, side: int, f: np.ndarray, h: np.ndarray, eps: float, *, single: bool = False) -> np.ndarray:
         """Return sum_j exp((f_i + h_j - c_ij) / eps) grad c(x_i, y_j) in x_i (in y_j for side 1): (n, d)."""
         d = self._units[0].shape[1]
         guess, sums = self._reduce(GRADIENT, 1 + d, side, f, h, eps, single, None)
@@ -177,9 +180,12 @@ class SoftMatrix(_Soft):
     def __init__(self, matrix: np.ndarray):
         self.shape = (matrix.shape[0], matrix.shape[1])
         largest = max(float(matrix.max()), -float(matrix.min()))
-        # Work on the matrix as it is: only sizes that float32 could not hold matter, and eps moves with them.
-        self._largest_cost = largest
-        self._pairs = DensePairs(MatrixTiles(matrix), describe("cityblock", 1.0))
+        # Worked on as it is, but for sizes that float32 could not hold: eps moves with them.
+        exponent = int(np.frexp(largest)[1])
+        exponent = exponent if largest > 0.0 and abs(exponent) > _HUGE else 0
+        self._scale = float(exponent)
+        self._largest_cost = float(np.ldexp(largest, -exponent))
+        self._pairs = DensePairs(MatrixTiles(matrix, exponent), describe("cityblock", 1.0))
 
 
 def _unit_exponent(x: np.ndarray, y: np.ndarray) -> int:

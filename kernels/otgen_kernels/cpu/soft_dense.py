@@ -17,7 +17,7 @@ from . import pool
 from .costs import Cost
 from .decide import ABSOLUTES, IDENTITY, ROOT, SQUARE, SQUARES
 from .exp2 import LOWEST, exp2, log2
-from .soft_local import AVERAGE, FAR, GRADIENT, LARGEST, TOTAL
+from .soft_local import AVERAGE, FAR, GRADIENT, HIGH, LARGEST, TOTAL
 
 _options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
@@ -30,8 +30,8 @@ def fold_tile(product, row_term, column_term, factor, shape, q, cut, mode, low, 
     """
     size = product.shape[2]
     z = column_term[0].copy()
-    z[0] = 0.0
-    zero = z[0]
+    z[0], z[1] = 0.0, HIGH
+    zero, high = z[0], z[1]
     for r in range(product.shape[0]):
         first = row_term[r]
         for b in range(product.shape[1]):
@@ -59,6 +59,9 @@ def fold_tile(product, row_term, column_term, factor, shape, q, cut, mode, low, 
                     for t in range(size):
                         product[r, b, t] = zero
                 continue
+            if not peak <= high:  # a poor guess
+                for t in range(size):
+                    z[t] = z[t] if z[t] <= high else high
             total, moment = zero, zero
             if mode == TOTAL:
                 for t in range(size):
@@ -109,6 +112,18 @@ def square_distances(product, near, far, x, y, doubt, unit):
                 for c in range(d):
                     s += (x[r, c] - y[t, c]) ** 2
                 row[t] = unit * s
+
+
+@njit(**_options)
+def close_gradients(weights, product, doubt, x, y, scale, sums):
+    """scale sum_t weights_rt (x_r - y_t) over the pairs whose s is below doubt_r into sums[:, 1:]; their weights end."""
+    for r in range(product.shape[0]):
+        for t in range(product.shape[1]):
+            if product[r, t] < doubt[r]:
+                w = scale * np.float64(weights[r, t])
+                weights[r, t] = 0.0
+                for c in range(x.shape[1]):
+                    sums[r, 1 + c] += w * (x[r, c] - y[t, c])
 
 
 @njit(**_options)
@@ -196,10 +211,16 @@ class GemmTiles:
         np.matmul(left, points[1 - side][first:last].T, out=product)
         if not self.linear:
             x, y = self._exact[side][lo:hi], self._exact[1 - side][first:last]
-            near, far = self._norms[side][lo:hi], self._norms[1 - side][first:last]
-            doubt = (CLOSE[product.dtype] * (near + far.max())).astype(product.dtype)
-            square_distances(product, near.astype(product.dtype), far.astype(product.dtype), x, y, doubt,
-                             self._cost.unit)
+            near, far = (norms.astype(product.dtype) for norms in self._norms_of(side, lo, hi, first, last))
+            doubt = self._doubt(side, lo, hi, first, last, product.dtype)
+            square_distances(product, near, far, x, y, doubt, self._cost.unit)
+
+    def _norms_of(self, side: int, lo: int, hi: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        return self._norms[side][lo:hi], self._norms[1 - side][first:last]
+
+    def _doubt(self, side: int, lo: int, hi: int, first: int, last: int, dtype: np.dtype) -> np.ndarray:
+        near, far = self._norms_of(side, lo, hi, first, last)
+        return (CLOSE[dtype] * (near + far.max())).astype(dtype)
 
     def add_gradient(
         self, side: int, lo: int, hi: int, first: int, last: int, weights: np.ndarray, sums: np.ndarray
@@ -207,6 +228,12 @@ class GemmTiles:
         # Centred points: sum_j w_j (x - y_j) keeps its digits where the clouds are far from the origin.
         points = self._points(weights.dtype)
         twice = 2.0 * self._cost.unit
+        if self._cost.q < 1.0:  # dc/ds grows without bound: the digits of a close pair must not meet the others'
+            found = np.empty_like(weights)
+            self.fill(side, lo, hi, first, last, 0.0, found)
+            doubt = self._doubt(side, lo, hi, first, last, weights.dtype)
+            x, y = self._exact[side][lo:hi], self._exact[1 - side][first:last]
+            close_gradients(weights, found, doubt, x, y, twice, sums)
         mass = weights.sum(1, dtype=np.float64)[:, None]
         sums[:, 1:] += twice * (mass * self._exact[side][lo:hi] - weights @ points[1 - side][first:last])
 
@@ -215,7 +242,9 @@ class LoopTiles:
     """s = sum |x - y| or max |x - y| of every pair, where no GEMM helps."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, cost: Cost):
-        self._exact, self._form, self.shape = (x, y), cost.form, (len(x), len(y))
+        # In whole numbers: differences of coordinates on a grid stay what they were, and ties stay ties.
+        centre = np.rint(0.5 * (x.mean(0) + y.mean(0)))
+        self._exact, self._form, self.shape = (x - centre, y - centre), cost.form, (len(x), len(y))
 
     def prepare(self, side: int, k: float, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, float]:
         return np.zeros(self.shape[side]), np.zeros(self.shape[1 - side]), -k
@@ -237,17 +266,20 @@ class LoopTiles:
 
 
 class MatrixTiles:
-    """s = the cost matrix itself, (n, m), as it lies in memory."""
+    """s = the cost matrix (n, m) itself, as it lies in memory, times 2^-exponent."""
 
-    def __init__(self, matrix: np.ndarray):
-        self._matrix, self.shape = matrix, matrix.shape
+    def __init__(self, matrix: np.ndarray, exponent: int):
+        self._matrix, self.shape, self._exponent = matrix, matrix.shape, exponent
 
     def prepare(self, side: int, k: float, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, float]:
         return np.zeros(self.shape[side]), np.zeros(self.shape[1 - side]), -k
 
     def fill(self, side: int, lo: int, hi: int, first: int, last: int, k: float, product: np.ndarray) -> None:
         part = self._matrix[lo:hi, first:last] if side == 0 else self._matrix[first:last, lo:hi].T
-        np.copyto(product, part, casting="same_kind")
+        if self._exponent:
+            np.ldexp(part, -self._exponent, out=product, casting="same_kind")
+        else:
+            np.copyto(product, part, casting="same_kind")
 
     def add_gradient(
         self, side: int, lo: int, hi: int, first: int, last: int, weights: np.ndarray, sums: np.ndarray
@@ -277,9 +309,9 @@ class DensePairs:
         # Moved so that both terms are small where it matters: near and h of transport differ from the norms by little.
         row_term, column_term = row_term + near, column_term + h
         shift = column_term.max()
-        row_term = (row_term + shift).astype(dtype)
+        row_term = np.clip(row_term + shift, -FAR, FAR).astype(dtype)
         padded = np.full(-(-m // SOFT_RUN) * SOFT_RUN, -FAR, dtype)
-        padded[:m] = column_term - shift
+        padded[:m] = np.maximum(column_term - shift, -FAR)
         column_term = padded.reshape(-1, SOFT_RUN)
         cut = dtype.type(-(bits + np.log2(m)))
         scalars = dtype.type(factor), cost.shape, dtype.type(cost.q), cut, mode, dtype.type(LOWEST[dtype])

@@ -25,6 +25,9 @@ LARGEST, TOTAL, ENTROPY, AVERAGE, GRADIENT = range(5)
 FAR = 1e30
 """Minus this is the height of a column that pads a block: below every real one, and finite in float32."""
 
+HIGH = 64.0
+"""z above which a power stays at 2^64: exp2 would leave the floats, and a sum that large only says: guess again."""
+
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 def local_rows(
@@ -68,8 +71,8 @@ def local_rows(
     taken = np.zeros(size, np.bool_)
     slope, from_centre = local[0, :, 0].copy(), local[0, :, 0].copy()
     cast = local[0, 0].copy()  # a number takes the precision of the pairs on its way through an array of theirs
-    cast[0], cast[1], cast[2], cast[3], cast[4] = k, unit, q, 0.0, 2.0
-    kw, unit_w, q_w, zero, two = cast[0], cast[1], cast[2], cast[3], cast[4]
+    cast[0], cast[1], cast[2], cast[3], cast[4], cast[5] = k, unit, q, 0.0, 2.0, HIGH
+    kw, unit_w, q_w, zero, two, high = cast[0], cast[1], cast[2], cast[3], cast[4], cast[5]
     for b in range(blocks):
         # The boxes of the tile and of the block: most pairs of tiles end here where eps is small.
         s = 0.0
@@ -176,6 +179,10 @@ def local_rows(
                     peak = max(peak, z[t])
                 sums[i, 0] = max(sums[i, 0], np.float64(peak))
                 continue
+            # Only a poor guess comes here, or terms so large that their rounding in float32 could pass the bound.
+            if not (bound <= HIGH and abs(first) <= 2.0**22):
+                for t in range(size):
+                    z[t] = z[t] if z[t] <= high else high
             total = zero
             if mode == TOTAL:
                 for t in range(size):
@@ -211,7 +218,7 @@ def local_rows(
                     for t in range(size):
                         c_of_s = _power(distance[t], shape, q_w)
                         weight[t] *= q_w * c_of_s / distance[t] if distance[t] > zero else zero
-                if len(form) == SQUARES:
+                if bilinear:
                     total = zero
                     for t in range(size):
                         total += weight[t]
@@ -220,6 +227,13 @@ def local_rows(
                         for t in range(size):
                             moment += weight[t] * local[b, c, t]
                         sums[i, 1 + c] += (x[i, c] - centres[b, c]) * np.float64(total) - np.float64(moment)
+                elif len(form) == SQUARES:
+                    # Differences first: the weight of a close pair may be large, and must not meet others' digits.
+                    for c in range(d):
+                        total = zero
+                        for t in range(size):
+                            total += weight[t] * (from_centre[c] - local[b, c, t])
+                        sums[i, 1 + c] += np.float64(total)
                 else:
                     for t in range(size):
                         taken[t] = False
