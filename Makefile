@@ -2,6 +2,7 @@
 # make test   set up .venv with the dev extras, run all tests
 # make check  lint, format, types, and the pre-commit configuration
 # make bench  the benchmark of the exact solver beside POT, into the README
+# make bench-entropic  that of entropic transport; installs its peers (GeomLoss, KeOps, OTT-JAX) into .venv first
 # make clean  remove .venv, runs/ and caches
 # Another interpreter: make PYTHON=/path/to/python3.12 demo
 
@@ -25,7 +26,7 @@ export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/numba-$(shell cat /dev/null $(KERNEL
 
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench bench-entropic clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -44,6 +45,10 @@ $(VENV)/dev.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/demo.stamp
 
+$(VENV)/bench.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev,bench]'
+	@touch $@ $(VENV)/dev.stamp $(VENV)/demo.stamp
+
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/python -m otgen demo
 
@@ -59,6 +64,9 @@ check: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(VENV)/bin/python benchmarks/exact.py --readme
+
+bench-entropic: $(VENV)/bench.stamp
+	$(VENV)/bin/python benchmarks/entropic.py --readme
 
 clean:
 	rm -rf $(VENV) runs dist build .pytest_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +43,12 @@ def timed_solve(request: dict[str, Any]) -> dict[str, Any]:
     full = inputs(Problem(**request))
     first = None
     if task in ("cold", "warm"):
-        first = _time(solve, full)[0]
+        first = timed(lambda: solve(*full))[0]
     elif warm_only:
-        return {"seconds": _time(solve, part(full, WARM_POINTS))[0]}
+        return {"seconds": timed(lambda: solve(*part(full, WARM_POINTS)))[0]}
     else:
         solve(*part(full, WARM_POINTS))
-    all_seconds, facts = [], {}
-    while not all_seconds or (len(all_seconds) < REPEATS and sum(all_seconds) < BUDGET):
-        took, facts = _time(solve, full)
-        all_seconds.append(took)
+    all_seconds, facts = repeated(lambda: solve(*full))
     answer = {"seconds": min(all_seconds), "all_seconds": all_seconds, **facts}
     if first is not None:
         answer |= {"seconds": first, "steady_seconds": min(all_seconds), "overhead_seconds": first - min(all_seconds)}
@@ -58,10 +56,21 @@ def timed_solve(request: dict[str, Any]) -> dict[str, Any]:
     return {**answer, "peak_mb": peak, "added_mb": peak - baseline}
 
 
-def _time(solve: Any, arguments: Any) -> tuple[float, dict[str, Any]]:
+def repeated(run: Callable[[], Any], repeats: int = REPEATS) -> tuple[list[float], Any]:
+    """Seconds of each run until the budget or the repeats are spent, and the answer of the last."""
+    all_seconds: list[float] = []
+    answer = None
+    while not all_seconds or (len(all_seconds) < repeats and sum(all_seconds) < BUDGET):
+        took, answer = timed(run)
+        all_seconds.append(took)
+    return all_seconds, answer
+
+
+def timed(run: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds of one run and its answer."""
     start = time.perf_counter()
-    facts = solve(*arguments)
-    return time.perf_counter() - start, facts
+    answer = run()
+    return time.perf_counter() - start, answer
 
 
 def peak_mb() -> float:

@@ -17,6 +17,16 @@ def inputs(problem: Problem) -> Inputs:
             return x, y, None, None
         case "gaussian32":  # what a training loop hands over
             return x.astype(np.float32), y.astype(np.float32), None, None
+        case "zeros32":  # a third of both clouds weighs nothing
+            a, b = (rng.random((2, problem.n)) * (rng.random((2, problem.n)) < 2 / 3)).astype(np.float32)
+            return x.astype(np.float32), y.astype(np.float32), a / a.sum(), b / b.sum()
+        case "coincident32":  # ten places for all points, five of them of both clouds
+            places = rng.normal(size=(15, problem.d))
+            own = places[rng.integers(0, 10, problem.n)], places[rng.integers(5, 15, problem.n)]
+            return own[0].astype(np.float32), own[1].astype(np.float32), None, None
+        case "tiny32" | "huge32":
+            scale = 1e-12 if problem.recipe == "tiny32" else 1e12
+            return (scale * x).astype(np.float32), (scale * y).astype(np.float32), None, None
         case "identical":
             return x, x.copy(), None, None
         case "permuted":

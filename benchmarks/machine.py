@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("otgen", "numpy", "scipy", "numba", "llvmlite", "POT")
 
 
-def describe() -> dict[str, Any]:
-    """Device with its own SGEMM speed, versions, commit and date."""
+def describe(more_packages: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Device with its own SGEMM speed, versions (those of more_packages too, None where absent), commit and date."""
     seen = doctor.examine()
     device = {
         "cpu": _model() or seen["cpu"]["name"],
@@ -27,14 +28,18 @@ def describe() -> dict[str, Any]:
         "system": platform.system(),
     }
     versions = {"python": seen["python"]["version"]} | {name: seen["versions"].get(name) for name in PACKAGES}
+    versions |= {name: _version(name) for name in more_packages}
     return {"device": device, "versions": versions, "commit": commit(), "date": time.strftime("%Y-%m-%d")}
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """What forbids putting figures of both descriptions in one table."""
-    pairs = [("cpu", "device"), ("target", "device"), ("cores", "device"), *((name, "versions") for name in PACKAGES)]
+    packages = dict.fromkeys((*PACKAGES, *one["versions"], *other["versions"]), "versions")
+    pairs = {"cpu": "device", "target": "device", "cores": "device"} | packages
     return [
-        f"{key}: {one[part][key]} and {other[part][key]}" for key, part in pairs if one[part][key] != other[part][key]
+        f"{key}: {one[part].get(key)} and {other[part].get(key)}"
+        for key, part in pairs.items()
+        if one[part].get(key) != other[part].get(key)
     ]
 
 
@@ -43,6 +48,13 @@ def commit() -> str:
     head = _git("rev-parse", "--short", "HEAD")
     changed = _git("status", "--porcelain", "--", "otgen", "kernels", "benchmarks/*.py")
     return f"{head}{' with changes' if changed else ''}" if head else "unknown"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _git(*arguments: str) -> str:

@@ -31,18 +31,20 @@ def measure(case: Case) -> dict[str, Any]:
     return record | {"date": time.strftime("%Y-%m-%d %H:%M")}
 
 
-def in_child(request: dict[str, Any], cache_folder: str | None = None) -> dict[str, Any]:
+def in_child(
+    request: dict[str, Any], cache_folder: str | None = None, *, script: Path = CHILD, limit: float = LIMIT
+) -> dict[str, Any]:
     """Answer of one child process; where it fails or takes too long, `{"error": why}`."""
     environment = os.environ | WITHOUT_BACKENDS
     if cache_folder is not None:
         environment["NUMBA_CACHE_DIR"] = cache_folder
     try:
         done = subprocess.run(
-            [sys.executable, str(CHILD)],
-            input=json.dumps(request), env=environment, capture_output=True, text=True, timeout=LIMIT, check=False,
+            [sys.executable, str(script)],
+            input=json.dumps(request), env=environment, capture_output=True, text=True, timeout=limit, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return {"error": f"no answer within {LIMIT:.0f} s", "limit": LIMIT}
+        return {"error": f"no answer within {limit:.0f} s", "limit": limit}
     if done.returncode:
         said = done.stderr.strip().splitlines()
         return {"error": said[-1] if said else f"exit status {done.returncode}"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,31 @@ from rich.markup import escape
 from rich.table import Table
 from targets import seconds, speed_ratio
 
-BEGIN, END = "<!-- bench:exact -->", "<!-- /bench:exact -->"
-COLUMNS = ("case", "otgen s", "peer s", "ratio", "otgen MB", "peer MB", "gap / scale")
-DIFFERENCE = 1e-5  # of the scale: POT's distances come from a GEMM, and at value 0 their rounding is a part of 1e-6
+
+@dataclass(frozen=True)
+class Block:
+    """The table of one benchmark: its name in the README's marks, and the figure of otgen that is its proof."""
+
+    name: str
+    proof: str  # the head of the last column
+    key: str  # where a run holds it
+    # Of the scale. POT's distances come from a GEMM, and at value 0 their rounding is a part of 1e-6.
+    difference: float = 1e-5
+
+    @property
+    def begin(self) -> str:
+        """The mark before the table."""
+        return f"<!-- bench:{self.name} -->"
+
+    @property
+    def end(self) -> str:
+        """The mark after the table."""
+        return f"<!-- /bench:{self.name} -->"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The heads of all columns but the last, the target."""
+        return "case", "otgen s", "peer s", "ratio", "otgen MB", "peer MB", self.proof
 
 
 def machine_line(document: dict[str, Any]) -> str:
@@ -28,47 +51,49 @@ def machine_line(document: dict[str, Any]) -> str:
     )
 
 
-def show(document: dict[str, Any], console: Console) -> None:
+def show(document: dict[str, Any], block: Block, console: Console) -> None:
     """Print one line for each case and peer, then errors and disagreements in full."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in COLUMNS:
+    for name in block.columns:
         table.add_column(name, justify="left" if name == "case" else "right", no_wrap=True)
     table.add_column("target")
     for record in document["records"]:
         for peer in _peers(record):
-            table.add_row(record["case"], *_cells([record], peer, added=True), _coloured(record["targets"], peer))
+            table.add_row(
+                record["case"], *_cells([record], peer, block.key, added=True), _coloured(record["targets"], peer)
+            )
     console.print(machine_line(document), highlight=False, soft_wrap=True)
     console.print(table)
     console.print("MB: peak of the process, and in brackets what it added after the imports.", style="dim")
-    for line in _remarks(document):
+    for line in _remarks(document, block):
         console.print(line, style="red", markup=False)
 
 
-def readme_block(document: dict[str, Any]) -> str:
+def readme_block(document: dict[str, Any], block: Block) -> str:
     """The block of the README, both marks included: one line for each `row` and peer, cases of one row as ranges."""
-    lines = ["| " + " | ".join((*COLUMNS, "target")) + " |", "|---|" + "---:|" * (len(COLUMNS) - 1) + "---|"]
+    heads = block.columns
+    lines = ["| " + " | ".join((*heads, "target")) + " |", "|---|" + "---:|" * (len(heads) - 1) + "---|"]
     for row in dict.fromkeys(record["row"] for record in document["records"]):
         records = [record for record in document["records"] if record["row"] == row]
         for peer in dict.fromkeys(peer for record in records for peer in _peers(record)):
             own = [record for record in records if peer in _peers(record)]
             verdicts = [verdict for record in own for verdict in record["targets"]]
-            lines.append("| " + " | ".join((row, *_cells(own, peer), _summary(verdicts, peer))) + " |")
-    note = (
-        "Ratio: the peer's seconds over otgen's. MB: peak of the whole process. From `benchmarks/results/exact.json`:"
-    )
+            lines.append("| " + " | ".join((row, *_cells(own, peer, block.key), _summary(verdicts, peer))) + " |")
+    source = f"From `benchmarks/results/{block.name}.json`:"
+    note = f"Ratio: the peer's seconds over otgen's. MB: peak of the whole process. {source}"
     skipped = [f"Not measured: {row} ({why})." for row, why in document.get("skipped", {}).items()]
-    return "\n".join([BEGIN, *lines, "", note, machine_line(document), *skipped, END])
+    return "\n".join([block.begin, *lines, "", note, machine_line(document), *skipped, block.end])
 
 
-def write_readme(path: Path, document: dict[str, Any]) -> None:
+def write_readme(path: Path, document: dict[str, Any], block: Block) -> None:
     """Replace the block between the marks. Raises ValueError where the marks are missing."""
-    text = path.read_text(encoding="utf-8")
-    if len(re.findall(f"{BEGIN}.*?{END}", text, flags=re.DOTALL)) != 1:
+    text, marked = path.read_text(encoding="utf-8"), f"{block.begin}.*?{block.end}"
+    if len(re.findall(marked, text, flags=re.DOTALL)) != 1:
         raise ValueError(
-            f"{path} must hold one block between {BEGIN} and {END}. Put the two marks where the table goes."
+            f"{path} must hold one block between {block.begin} and {block.end}. Put the two marks where the table goes."
         )
-    block = readme_block(document)
-    path.write_text(re.sub(f"{BEGIN}.*?{END}", lambda _: block, text, flags=re.DOTALL), encoding="utf-8")
+    table = readme_block(document, block)
+    path.write_text(re.sub(marked, lambda _: table, text, flags=re.DOTALL), encoding="utf-8")
 
 
 def progress_line(record: dict[str, Any]) -> str:
@@ -86,7 +111,7 @@ def _peers(record: dict[str, Any]) -> list[str]:
     return [name for name in record["runs"] if name != "otgen"] or [""]
 
 
-def _cells(records: list[dict[str, Any]], peer: str, *, added: bool = False) -> list[str]:
+def _cells(records: list[dict[str, Any]], peer: str, key: str, *, added: bool = False) -> list[str]:
     def peaks(solver: str) -> str:
         runs = [record["runs"].get(solver, {}) for record in records]
         text = _range((run.get("peak_mb") for run in runs), "{:.0f}")
@@ -101,7 +126,7 @@ def _cells(records: list[dict[str, Any]], peer: str, *, added: bool = False) -> 
         _range(speed_ratio(record, peer) for record in records) if peer else "",
         peaks("otgen"),
         peaks(peer) if peer else "",
-        _range((record["runs"]["otgen"].get("gap") for record in records), "{:.0e}"),
+        _range((record["runs"]["otgen"].get(key) for record in records), "{:.0e}"),
     ]
 
 
@@ -130,7 +155,7 @@ def _summary(verdicts: list[dict[str, Any]], peer: str) -> str:
     return "; ".join(parts)
 
 
-def _remarks(document: dict[str, Any]) -> list[str]:
+def _remarks(document: dict[str, Any], block: Block) -> list[str]:
     lines = [f"not measured: {row}: {why}" for row, why in document.get("skipped", {}).items()]
     for record in document["records"]:
         for name, run in record["runs"].items():
@@ -138,7 +163,7 @@ def _remarks(document: dict[str, Any]) -> list[str]:
                 lines.append(f"{record['case']}: {name}: {run['error']}")
             if run.get("warning"):
                 lines.append(f"{record['case']}: {name} warned: {run['warning']}")
-            if abs(run.get("difference", 0.0)) > DIFFERENCE:
+            if abs(run.get("difference", 0.0)) > block.difference:
                 lines.append(
                     f"{record['case']}: otgen's value and that of {name} differ by {run['difference']:.1e} of scale"
                 )

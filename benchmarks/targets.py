@@ -34,6 +34,50 @@ def faster(factor: float, peer: str) -> Judge:
     return judge
 
 
+def faster_than_each(factor: float, peers: tuple[str, ...]) -> Judge:
+    """The fastest peer that answered, or was cut off at its limit, takes at least `factor` times as long."""
+
+    def judge(record: Record, _: Mapping[str, Record]) -> Verdict:
+        ratios = {peer: ratio for peer in peers if (ratio := speed_ratio(record, peer)) is not None}
+        fastest = min(ratios, key=lambda peer: ratios[peer], default="")
+        text = f">= {factor:g} x faster than the fastest peer"
+        return _verdict(text, ratios.get(fastest), lambda got: got >= factor, record, fastest)
+
+    return judge
+
+
+def within_times(factor: float, peer: str) -> Judge:
+    """It takes at most `factor` times as long as the peer, a bound that nothing can beat by much."""
+
+    def judge(record: Record, _: Mapping[str, Record]) -> Verdict:
+        ratio = _quotient(seconds(record, "otgen"), seconds(record, peer))
+        return _verdict(f"<= {factor:g} x its time", ratio, lambda got: got <= factor, record, peer)
+
+    return judge
+
+
+def accurate(tol: float, what: str) -> Judge:
+    """The error that was recomputed from otgen's answer in float64 is at most tol."""
+
+    def judge(record: Record, _: Mapping[str, Record]) -> Verdict:
+        return _verdict(
+            f"{what} <= {tol:g}", record["runs"]["otgen"].get("error_found"), lambda got: got <= tol, record
+        )
+
+    return judge
+
+
+def honest() -> Judge:
+    """No NaN, no inf; `converged` where the recomputed error bears it out, else a warning; got: the error found."""
+
+    def judge(record: Record, _: Mapping[str, Record]) -> Verdict:
+        run = record["runs"]["otgen"]
+        verdict = _verdict("finite, honest `converged`", run.get("error_found"), lambda _: run["honest"], record)
+        return verdict if run.get("finite", True) else verdict | {"met": False}
+
+    return judge
+
+
 def lighter(factor: float, peer: str) -> Judge:
     """The peer's process peaks at `factor` times the memory of otgen's at least, interpreter and imports included."""
 

@@ -28,10 +28,10 @@ def tiny(case):
 
 
 def test_a_tiny_run_measures_judges_and_writes(module, tmp_path) -> None:
-    exact, cases = module("exact"), module("cases")
+    exact, command, cases = module("exact"), module("command"), module("cases")
     wanted = ("10,000 points, d = 3, W1", "wasserstein_1d, 1,000,000 points, weighted, W1", "couple, batch 256, d = 2")
     selected = [tiny(case) for case in cases.all_cases() if case.name in wanted]
-    document, complete = exact.run(selected)
+    document, complete = command.run(exact.SUITE, selected)
     assert complete and len(document["records"]) == len(wanted)
     assert set(document) == {"device", "versions", "commit", "date", "records", "skipped"}
     assert document["device"]["sgemm_gflops"] > 0 and document["versions"]["POT"]
@@ -47,10 +47,10 @@ def test_a_tiny_run_measures_judges_and_writes(module, tmp_path) -> None:
     assert clouds["runs"]["otgen"]["converged"] and clouds["runs"]["POT"]["warning"] is None
     assert [v["met"] for v in clouds["targets"] if v["text"].startswith("gap")] == [True]
 
-    exact.save(tmp_path / "tiny.json", document)
-    assert exact.load(tmp_path / "tiny.json") == json.loads(json.dumps(document))
+    command.save(tmp_path / "tiny.json", document)
+    assert command.load(tmp_path / "tiny.json") == json.loads(json.dumps(document))
     report, console = module("report"), Console(width=220, record=True, file=io.StringIO())
-    report.show(document, console)
+    report.show(document, exact.SUITE.block, console)
     shown = console.export_text()
     assert all(case.name in shown for case in selected)
 
@@ -102,19 +102,19 @@ def test_targets_compare_with_the_peer(module) -> None:
 
 
 def test_figures_of_another_machine_are_not_mixed(module) -> None:
-    exact, machine = module("exact"), module("machine")
+    exact, command, machine = module("exact"), module("command"), module("machine")
     here = machine.describe()
     other = here | {"device": here["device"] | {"cores": 999}, "records": []}
     with pytest.raises(SystemExit, match=r"--merge would mix machines or versions \(cores: 999 and"):
-        exact.run([], other)
+        command.run(exact.SUITE, [], other)
 
 
 def test_the_options(module, capsys, tmp_path) -> None:
-    exact = module("exact")
+    exact, command = module("exact"), module("command")
     with pytest.raises(SystemExit, match="no case has 'nothing of this name' in its name(?s:.*)\n  import otgen\n"):
-        exact.main(["--only", "nothing of this name"])
+        command.main(exact.SUITE, ["--only", "nothing of this name"])
     with pytest.raises(SystemExit, match="nothing to show"):
-        exact.main(["--show", "--out", str(tmp_path / "none.json")])
+        command.main(exact.SUITE, ["--show", "--out", str(tmp_path / "none.json")])
 
 
 FIGURES = {
@@ -128,41 +128,39 @@ FIGURES = {
 
 
 def test_the_readme_shows_the_committed_figures(module) -> None:
-    exact, report = module("exact"), module("report")
-    figures = exact.load(exact.RESULTS)
-    assert figures is not None and figures["records"], f"run `make bench` and commit {exact.RESULTS}"
-    block = report.readme_block(figures)
-    assert block in exact.README.read_text(encoding="utf-8"), "run: python benchmarks/exact.py --show --readme"
+    exact, command, report = module("exact"), module("command"), module("report")
+    figures = command.load(exact.SUITE.results)
+    assert figures is not None and figures["records"], f"run `make bench` and commit {exact.SUITE.results}"
+    block = report.readme_block(figures, exact.SUITE.block)
+    assert block in command.README.read_text(encoding="utf-8"), "run: python benchmarks/exact.py --show --readme"
 
 
-def test_the_readme_gets_the_figures_of_the_file_named(module, tmp_path, monkeypatch) -> None:
-    exact, report = module("exact"), module("report")
-    readme, figures = tmp_path / "README.md", tmp_path / "figures.json"
-    readme.write_text(f"{report.BEGIN}\nold\n{report.END}\n", encoding="utf-8")
-    monkeypatch.setattr(exact, "README", readme)
-    monkeypatch.setattr(exact, "RESULTS", tmp_path / "none.json")
+def test_the_readme_gets_the_figures_of_the_file_named(module, tmp_path) -> None:
+    exact, command, report = module("exact"), module("command"), module("report")
+    readme, figures, block = tmp_path / "README.md", tmp_path / "figures.json", exact.SUITE.block
+    readme.write_text(f"{block.begin}\nold\n{block.end}\n", encoding="utf-8")
+    suite = replace(exact.SUITE, readme=readme, results=tmp_path / "none.json")
     with pytest.raises(SystemExit, match="--readme needs .*none.json, which only a run of all cases writes"):
-        exact.main(["--quick", "--readme"])
+        command.main(suite, ["--quick", "--readme"])
     assert "old" in readme.read_text(encoding="utf-8")
-    exact.save(figures, FIGURES)
-    exact.main(["--show", "--readme", "--out", str(figures)])
-    assert readme.read_text(encoding="utf-8") == f"{report.readme_block(FIGURES)}\n"
+    command.save(figures, FIGURES)
+    command.main(suite, ["--show", "--readme", "--out", str(figures)])
+    assert readme.read_text(encoding="utf-8") == f"{report.readme_block(FIGURES, block)}\n"
 
 
 def test_a_run_cut_short_leaves_the_readme(module, tmp_path, monkeypatch) -> None:
-    exact = module("exact")
-    monkeypatch.setattr(exact, "RESULTS", tmp_path / "none.json")
-    monkeypatch.setattr(exact, "run", lambda *_: (FIGURES, False))
+    exact, command = module("exact"), module("command")
+    monkeypatch.setattr(command, "run", lambda *_: (FIGURES, False))
     with pytest.raises(SystemExit, match="the README is as it was"):
-        exact.main(["--readme"])
+        command.main(replace(exact.SUITE, results=tmp_path / "none.json"), ["--readme"])
 
 
 def test_what_cannot_be_measured_here_is_said(module, tmp_path, monkeypatch) -> None:
-    exact, cases, report = module("exact"), module("cases"), module("report")
-    assert "Not measured: DOTmark pair (no folder data/dotmark32)." in report.readme_block(FIGURES)
+    exact, command, cases, report = module("exact"), module("command"), module("cases"), module("report")
+    assert "Not measured: DOTmark pair (no folder data/dotmark32)." in report.readme_block(FIGURES, exact.SUITE.block)
     dotmark = [case for case in cases.all_cases() if case.problem.recipe == "dotmark"]
     monkeypatch.setenv("OTGEN_DATA", str(tmp_path))
-    document, _ = exact.run(dotmark)
+    document, _ = command.run(exact.SUITE, dotmark)
     assert list(document["skipped"]) == [dotmark[0].row] and document["records"] == []
     (tmp_path / "dotmark32").mkdir()
     monkeypatch.delenv("OTGEN_DATA")
@@ -172,10 +170,10 @@ def test_what_cannot_be_measured_here_is_said(module, tmp_path, monkeypatch) -> 
 
 def test_the_readme_block_is_replaced_whole(module, tmp_path) -> None:
     report = module("report")
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
-    report.write_readme(readme, FIGURES)
-    assert readme.read_text(encoding="utf-8") == f"before\n{report.readme_block(FIGURES)}\nafter\n"
+    readme, block = tmp_path / "README.md", report.Block("name", proof="proof", key="gap")
+    readme.write_text(f"before\n{block.begin}\nold\n{block.end}\nafter\n", encoding="utf-8")
+    report.write_readme(readme, FIGURES, block)
+    assert readme.read_text(encoding="utf-8") == f"before\n{report.readme_block(FIGURES, block)}\nafter\n"
     readme.write_text("no marks", encoding="utf-8")
-    with pytest.raises(ValueError, match="must hold one block between"):
-        report.write_readme(readme, FIGURES)
+    with pytest.raises(ValueError, match="must hold one block between <!-- bench:name -->"):
+        report.write_readme(readme, FIGURES, block)
