@@ -106,6 +106,49 @@ def read_queries(x_new: Any, d: int) -> tuple[np.ndarray, Home]:
     return _plain(x_new, x_new.dtype), Home(x_new.dtype, device)
 
 
+def read_clouds(clouds: dict[str, Any]) -> tuple[list[np.ndarray], Home]:
+    """Return clouds (n_k, d) of one d, each under the name that errors use, as read_points does, and their home."""
+    device = _common_home(**clouds)
+    found = {name: _read_cloud(cloud, name, columns=False) for name, cloud in clouds.items()}
+    first, *others = found
+    for name in others:
+        if found[name].shape[1] != found[first].shape[1]:
+            raise ValueError(
+                f"{name} must have points of the dimension of {first}; got shapes {found[name].shape} and "
+                f"{found[first].shape}. Match their columns."
+            )
+    dtype = np.result_type(*found.values())
+    return [_plain(cloud, dtype) for cloud in found.values()], Home(dtype, device)
+
+
+def read_masses(weights: dict[str, Any], sizes: list[int], **like: Any) -> list[np.ndarray]:
+    """Return float64 weights of one mass, each (size,) and under the name that errors use; None is uniform of mass 1.
+
+    Masses count as equal, and `like` is meant, as in read_weights.
+    """
+    _common_home(**like, **weights)
+    read = [_read_weight(w, name, size) for (name, w), size in zip(weights.items(), sizes)]
+    (first, first_eps), first_name = read[0], next(iter(weights))
+    mass, found = float(first.sum()), [first]
+    for (w, eps), name in zip(read[1:], [*weights][1:]):
+        other = float(w.sum())
+        if abs(mass - other) > 8 * math.sqrt(max(len(first), len(w))) * max(first_eps, eps) * max(mass, other):
+            raise ValueError(
+                f"{name} must sum to the mass of {first_name} ({mass!r}); it sums to {other!r}. Normalise it."
+            )
+        found.append(w * (mass / other))
+    return found
+
+
+def read_seed(seed: Any) -> np.random.Generator:
+    """Return the generator given, or that of an int."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed must be an int >= 0 or a numpy Generator; got {seed!r}.")
+    return np.random.default_rng(seed)
+
+
 def _read_cloud(value: Any, name: str, columns: bool) -> np.ndarray:
     array = _host(value, name)
     if array.ndim == 1 and not columns:

@@ -1,56 +1,31 @@
-"""otgen and POT on the same spread of problems: `otgen validate`."""
+"""otgen and POT on the same spread of problems, exact and entropic: `otgen validate`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from scipy.spatial.distance import cdist
 
 import otgen
 
 from .doctor import install_command
+from .problems import Problem, entropic_problems, problems
 
-__all__ = ["Problem", "Row", "problems", "render", "run", "solve_both"]
+__all__ = ["Row", "render", "run", "solve_both", "solve_entropic"]
 
 # Of the value, as otgen's own proof is; the two differ by rounding only.
 TOLERANCE = 1e-9
+# Entropic values are of first order in the marginal errors that both stop at, which are these of the mass.
+ENTROPIC_TOLERANCE, OTGEN_ERROR, POT_ERROR = 1e-8, 1e-10, 1e-11
 # Two values both near 0 (identical clouds) are compared against this part of the mean cost instead of the value.
 FLOOR = 1e-3
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One transport problem: points with a cost `(metric, p)`, or a cost matrix C in place of points."""
-
-    name: str
-    x: np.ndarray | None = None
-    y: np.ndarray | None = None
-    a: np.ndarray | None = None
-    b: np.ndarray | None = None
-    metric: str = "euclidean"
-    p: float = 1.0
-    C: np.ndarray | None = None
-
-    def cost_matrix(self) -> np.ndarray:
-        """C_ij = metric(x_i, y_j)**p, of shape (n, m), from coordinate differences (SciPy), not from a GEMM."""
-        if self.C is not None:
-            return self.C
-        return cdist(self.x, self.y, self.metric) ** self.p  # pyright: ignore[reportCallIssue, reportArgumentType]
-
-    def on_line(self) -> bool:
-        """Whether the points are numbers, so that the sorted closed form applies."""
-        return self.x is not None and self.x.shape[1] == 1
-
-    def label(self) -> str:
-        """The cost in words."""
-        return "matrix" if self.C is not None else f"{self.metric}^{self.p:g}"
 
 
 @dataclass
@@ -73,57 +48,6 @@ class Row:
         return "; ".join(self.failures)
 
 
-def problems(*, quick: bool) -> Iterator[Problem]:
-    """Yield the spread: sizes, dimensions, weights, costs, and degenerate inputs; the same ones every time."""
-    rng = np.random.default_rng(20260)
-    small, large = (60, 150) if quick else (300, 1500)
-
-    def clouds(n: int, m: int, d: int) -> tuple[np.ndarray, np.ndarray]:
-        return rng.normal(size=(n, d)), rng.normal(size=(m, d)) + 1.0 / np.sqrt(d)
-
-    def weights(n: int, zeros: int = 0) -> np.ndarray:
-        w = rng.random(n) + 0.01
-        w[rng.permutation(n)[:zeros]] = 0.0
-        return w / w.sum()
-
-    for d in (1, 2, 3, 16, 64):
-        for p in (1.0, 2.0):
-            x, y = clouds(large, large, d)
-            yield Problem(f"gaussians, d = {d}", x, y, p=p)
-    for d in (2, 16):
-        x, y = clouds(small, large, d)
-        yield Problem("n < m, random weights", x, y, weights(small), weights(large), p=2.0)
-        yield Problem("n > m, random weights", y, x, weights(large), weights(small), p=1.0)
-        yield Problem("half the weights 0", x, y, weights(small, small // 2), weights(large, large // 2), p=1.0)
-    x, y = clouds(small, small, 3)
-    for metric in ("euclidean", "cityblock", "chebyshev", "cosine"):
-        for p in (1.0, 1.5, 3.0):
-            yield Problem("every metric and power", x, y, metric=metric, p=p)
-    yield Problem("1 point to many", x[:1], y, p=2.0)
-    yield Problem("many points to 1", x, y[:1], p=1.0)
-    yield Problem("1 point to 1", x[:1], y[:1], p=2.0)
-    for p in (1.0, 2.0):
-        yield Problem("identical clouds", x, x.copy(), p=p)
-        yield Problem("permuted cloud", x, x[rng.permutation(small)], p=p)
-        yield Problem("permuted cloud, weighted", x, x[::-1].copy(), weights(small), weights(small), p=p)
-        repeated = np.repeat(x[: small // 5], 5, axis=0)
-        yield Problem("every point five times", repeated, np.repeat(y[: small // 5], 5, axis=0), p=p)
-        yield Problem("all points one point", np.ones((small, 2)), np.ones((small, 2)), p=p)
-        side = int(np.sqrt(large))
-        grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2).astype(float)
-        yield Problem("grid to shifted grid", grid, grid + [0.5, 0.0], p=p)
-        yield Problem("weights on one grid", grid, grid, weights(len(grid)), weights(len(grid)), p=p)
-        line = np.linspace(0.0, 1.0, small)[:, None] * [1.0, 2.0, -1.0]
-        yield Problem("collinear points", line, line[::2] + 0.25, p=p)
-        spots = rng.integers(0, 4, size=(small, 2)) * 10.0 + rng.normal(scale=1e-3, size=(small, 2))
-        yield Problem("tight clusters", spots, spots[rng.permutation(small)] + 1e-2, p=p)
-        yield Problem("coordinates of 1e6", x * 1e6, y * 1e6, p=p)
-        yield Problem("coordinates of 1e-6", x * 1e-6, y * 1e-6, p=p)
-    yield Problem("random matrix", C=rng.random((small, large)))
-    yield Problem("integer matrix, ties", C=rng.integers(0, 5, size=(small, small)).astype(float))
-    yield Problem("negative costs", a=weights(small), b=weights(large), C=rng.normal(size=(small, large)))
-
-
 def run(*, quick: bool, console: Console | None = None) -> list[Row]:
     """Solve every problem with both, naming each on the console; a solver's error is that row's failure.
 
@@ -131,10 +55,10 @@ def run(*, quick: bool, console: Console | None = None) -> list[Row]:
     """
     emd2 = _pot()
     rows = []
-    for problem in problems(quick=quick):
+    for problem in (*problems(quick=quick), *entropic_problems(quick=quick)):
         if console is not None:
             console.print(f"{problem.name}, {problem.label()}", style="dim")
-        rows.append(solve_both(problem, emd2))
+        rows.append(solve_both(problem, emd2) if problem.eps is None else solve_entropic(problem, emd2))
     return rows
 
 
@@ -152,9 +76,7 @@ def solve_both(problem: Problem, emd2: Callable[..., Any]) -> Row:
     """One row: otgen's certified value beside POT's `emd2`, whose time includes the cost matrix it needs."""
     C = problem.cost_matrix()
     row = Row(problem, (*C.shape, 0 if problem.x is None else problem.x.shape[1]))
-    n, m = C.shape
-    a = np.full(n, 1 / n) if problem.a is None else problem.a
-    b = np.full(m, 1 / m) if problem.b is None else problem.b
+    a, b = problem.weights()
     try:
         _solve_otgen(problem, row)
     except Exception as error:  # whatever it is, it is this row's finding
@@ -216,6 +138,120 @@ def _check_line(problem: Problem, row: Row) -> None:
         row.failures.append(f"wasserstein_1d gives {closed**problem.p:.9g}")
 
 
+def solve_entropic(problem: Problem, emd2: Callable[..., Any]) -> Row:
+    """One row: otgen's <plan, cost>, or its divergence, beside that of POT's Sinkhorn, and what else must agree."""
+    C, (a, b) = problem.cost_matrix(), problem.weights()
+    row = Row(problem, (*C.shape, 0 if problem.x is None else problem.x.shape[1]))
+    floor = max(FLOOR * float(a @ np.abs(C) @ b), np.finfo(float).tiny)
+    result = None
+    try:
+        _entropic(problem)  # compiles what this problem needs
+        start = time.perf_counter()
+        result = _entropic(problem)
+        row.otgen_seconds = time.perf_counter() - start
+        row.otgen_value = float(result if problem.divergence else result.value)
+        if not problem.divergence:
+            row.gap = result.gap / max(abs(float(result.objective)), floor)
+    except Exception as error:
+        row.failures.append(f"otgen raised {type(error).__name__}: {error}")
+    try:
+        start = time.perf_counter()
+        plan = pot_plan(C, a, b, problem.eps, problem.unbalanced)
+        row.pot_value = _pot_divergence(problem, plan) if problem.divergence else float((plan * C).sum())
+        row.pot_seconds = time.perf_counter() - start
+        if result is not None and not problem.divergence:
+            row.failures += _entropic_failures(problem, result, plan, emd2, floor)
+    except Exception as error:
+        row.failures.append(f"POT raised {type(error).__name__}: {error}")
+    row.difference = (row.otgen_value - row.pot_value) / max(abs(row.pot_value), floor)
+    if not row.failures and not abs(row.difference) <= ENTROPIC_TOLERANCE:
+        row.failures.append(f"values differ by {row.difference:.1e}")
+    return row
+
+
+def _entropic(problem: Problem) -> Any:
+    """otgen's Transport, or its divergence; a ConvergenceWarning is an error here, and an interrupt stops."""
+    options = {"eps": problem.eps, "unbalanced": problem.unbalanced, "tol": OTGEN_ERROR}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", otgen.ConvergenceWarning)
+        try:
+            if problem.C is not None:
+                return otgen.solve(problem.C, problem.a, problem.b, **options)
+            solve = otgen.sinkhorn_divergence if problem.divergence else otgen.sinkhorn
+            return solve(problem.x, problem.y, problem.a, problem.b, cost=(problem.metric, problem.p), **options)
+        except otgen.ConvergenceWarning as warning:
+            if str(warning).startswith("interrupted"):
+                raise KeyboardInterrupt from None
+            raise
+
+
+def pot_plan(C: np.ndarray, a: np.ndarray, b: np.ndarray, eps: Any, rho: tuple[float, float] | None) -> np.ndarray:
+    """POT's plan: sinkhorn_log, or ot.unbalanced with its reg_type='kl', whose reference is a x b as otgen's is."""
+    import ot
+
+    rows, columns = a > 0, b > 0  # POT takes the logarithm of every weight
+    unit = float(np.abs(C).max()) or 1.0
+    small, plan = C[np.ix_(rows, columns)] / unit, np.zeros_like(C)
+    options = {"numItermax": 10**5, "stopThr": POT_ERROR}
+    if rho is None:
+        found = ot.bregman.sinkhorn_log(a[rows], b[columns], small, eps / unit, **options)
+    else:
+        by = tuple(one / unit for one in rho)
+        found = ot.unbalanced.sinkhorn_unbalanced(a[rows], b[columns], small, eps / unit, by, reg_type="kl", **options)
+    plan[np.ix_(rows, columns)] = found
+    return plan
+
+
+def objective(plan: np.ndarray, C: np.ndarray, a: np.ndarray, b: np.ndarray, eps: Any, rho: Any) -> float:
+    """<plan, C> + eps KL(plan | a x b) + rho_a KL(plan 1 | a) + rho_b KL(plan^T 1 | b), as otgen.sinkhorn has it."""
+    value = float((plan * C).sum()) + eps * _kl(plan, np.outer(a, b))
+    for one, marginal, weights in zip(rho or (), (plan.sum(axis=1), plan.sum(axis=0)), (a, b)):
+        value += one * _kl(marginal, weights) if np.isfinite(one) else 0.0
+    return value
+
+
+def _kl(p: np.ndarray, q: np.ndarray) -> float:
+    some = p > 0
+    return float((p[some] * np.log(p[some] / q[some])).sum() - p.sum() + q.sum())
+
+
+def _pot_divergence(problem: Problem, plan: np.ndarray) -> float:
+    """OT(a, b) - OT(a, a) / 2 - OT(b, b) / 2 + (eps / 2) (m(a) - m(b))^2 of POT's plans."""
+    (a, b), eps, rho = problem.weights(), problem.eps, problem.unbalanced
+    assert eps is not None
+    value = objective(plan, problem.cost_matrix(), a, b, eps, rho) + 0.5 * eps * (a.sum() - b.sum()) ** 2
+    for points, weights, one in zip((problem.x, problem.y), (a, b), rho or (None, None)):
+        C = replace(problem, x=points, y=points).cost_matrix()
+        both = None if one is None else (one, one)
+        alone = pot_plan(C, weights, weights, eps, both)
+        value -= 0.5 * objective(alone, C, weights, weights, eps, both)
+    return float(value)
+
+
+def _entropic_failures(
+    problem: Problem, result: otgen.Transport, plan: np.ndarray, emd2: Callable[..., Any], floor: float
+) -> list[str]:
+    """What of otgen's result does not hold beside POT's plan and its exact cost."""
+    C, (a, b) = problem.cost_matrix(), problem.weights()
+    failures = []
+    theirs = objective(plan, C, a, b, problem.eps, problem.unbalanced)
+    difference = (float(result.objective) - theirs) / max(abs(theirs), floor)
+    if not abs(difference) <= ENTROPIC_TOLERANCE:
+        failures.append(f"objectives differ by {difference:.1e}")
+    apart = float(np.abs(result.plan.toarray() - plan).sum() / plan.sum())
+    if not apart <= 1e2 * ENTROPIC_TOLERANCE:
+        failures.append(f"plans differ by {apart:.1e} of the mass")
+    if problem.unbalanced is None:
+        unit = float(np.abs(C).max()) or 1.0
+        exact = float(emd2(a, b, C / unit, numItermax=10**8)) * unit
+        slack = TOLERANCE * max(abs(exact), floor)
+        assert result.lower_bound is not None and result.upper_bound is not None
+        if not result.lower_bound - slack <= exact <= result.upper_bound + slack:
+            bounds = f"{result.lower_bound:.12g} to {result.upper_bound:.12g}"
+            failures.append(f"bounds {bounds} do not hold the exact cost {exact:.12g}")
+    return failures
+
+
 def render(rows: list[Row], console: Console) -> None:
     """Print the table of values, differences, gaps and both times, every failure in full, then the verdict."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -234,13 +270,18 @@ def render(rows: list[Row], console: Console) -> None:
             f"{d or '-'}",
             f"{row.otgen_value:.5g}",
             f"{row.difference:.0e}",
-            f"{row.gap:.0e}",
+            "-" if row.problem.divergence else f"{row.gap:.0e}",
             f"{row.otgen_seconds:.3f}",
             f"{row.pot_seconds:.3f}",
             "[red]FAIL[/red]" if row.failures else "ok",
         )
     console.print(table)
-    console.print("diff: otgen's value minus POT's, relative; gap: of otgen's scale; time, POT: seconds", style="dim")
+    console.print(
+        "diff: otgen's value minus POT's, relative; gap: of otgen's scale, or of the objective where entropic; "
+        "time, POT: seconds",
+        style="dim",
+        soft_wrap=True,
+    )
     failed = [row for row in rows if row.failures]
     for row in failed:
         which = f"{row.problem.name}, {row.problem.label()}, (n, m, d) = {row.shape}"
@@ -249,7 +290,8 @@ def render(rows: list[Row], console: Console) -> None:
     count = len(rows)
     verdict = f"[red]{len(failed)} of {count} problems failed[/red]" if failed else f"all {count} problems agree"
     console.print(
-        f"\n{verdict}: to {TOLERANCE:.0e} of the value, or of {FLOOR:g} of the mean cost where that is larger; "
+        f"\n{verdict}: to {TOLERANCE:.0e} of the value, or of {FLOOR:g} of the mean cost where that is larger, "
+        f"to {ENTROPIC_TOLERANCE:.0e} where entropic; "
         f"otgen {seconds[0]:.1f} s, POT {seconds[1]:.1f} s",
         soft_wrap=True,
     )

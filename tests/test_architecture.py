@@ -18,7 +18,7 @@ ROOTS = (ROOT, ROOT / "kernels")
 # room (a pattern of module names) -> the rooms it may import; every room may import itself.
 KERNELS = ("otgen_kernels", "otgen_kernels.*")
 API = ("otgen", "otgen.arrays", "otgen.autograd", "otgen.transport", "otgen.transport.*")
-COMMAND = ("otgen.doctor", "otgen.validate", "otgen.demo", "otgen.readers", "otgen.plots")
+COMMAND = ("otgen.doctor", "otgen.distance", "otgen.validate", "otgen.demo", "otgen.readers", "otgen.plots")
 MAP: dict[str, tuple[str, ...]] = {
     "otgen_kernels.constants": (),
     "otgen_kernels.cache": (),
@@ -38,7 +38,9 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen.readers": ("otgen.doctor",),
     "otgen.plots": (),
     "otgen.doctor": ("otgen", *KERNELS),
-    "otgen.validate": (*API, "otgen.doctor"),
+    "otgen.distance": (*API, "otgen.readers"),
+    "otgen.problems": (),
+    "otgen.validate": (*API, "otgen.doctor", "otgen.problems"),
     "otgen.demo": (*API, "otgen.doctor", "otgen.plots"),
     "otgen.cli": (*API, *COMMAND),
     "otgen.__main__": ("otgen.cli",),

@@ -197,12 +197,6 @@ def test_the_exit_codes_are_in_the_help() -> None:
         assert "3 stopped before the proof" in shown and "130 interrupted" in shown
 
 
-def test_the_progress_line_shows_the_gap_relative_to_the_scale() -> None:
-    info = {"level": 1, "levels": 4, "round": 2, "arcs": 12345, "gap": 2e-3, "scale": 2.0, "seconds": 0.51}
-    assert cli.progress_line(info) == "level 1/4, round 2, 12,345 arcs, gap 1.0e-03 of scale"
-    assert "gap" not in cli.progress_line(info | {"gap": None, "scale": None})
-
-
 def test_doctor_prints_json() -> None:
     result = runner.invoke(cli.app, ["doctor", "--json"])
     assert result.exit_code == 0 and json.loads(result.stdout)["versions"]["numpy"] == np.__version__

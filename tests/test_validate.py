@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,9 @@ pytest.importorskip("ot")
 from ot import emd2
 
 PROBLEM = validate.Problem("four points", np.eye(4), 2 * np.eye(4), p=2.0)
+ENTROPIC = replace(PROBLEM, eps=0.5)
+UNBALANCED = replace(ENTROPIC, unbalanced=(1.0, 2.0))
+DIVERGENCE = replace(UNBALANCED, divergence=True)
 
 
 def test_otgen_and_pot_agree_on_the_quick_spread() -> None:
@@ -26,19 +30,6 @@ def test_otgen_and_pot_agree_on_the_quick_spread() -> None:
     console = Console(width=200, record=True, file=io.StringIO())
     validate.render(rows, console)
     assert f"all {len(rows)} problems agree" in console.export_text()
-
-
-def test_the_spread_covers_what_it_claims() -> None:
-    spread = list(validate.problems(quick=True))
-    assert {p.x.shape[1] for p in spread if p.x is not None} >= {1, 2, 3, 16, 64}
-    assert {(p.metric, p.p) for p in spread} >= {
-        (m, q) for m in ("cityblock", "chebyshev", "cosine") for q in (1, 1.5, 3)
-    }
-    assert any(p.a is not None and (p.a == 0).any() for p in spread)
-    assert any(p.x is not None and p.y is not None and len(p.x) != len(p.y) for p in spread)
-    assert any(p.C is not None for p in spread)
-    again = list(validate.problems(quick=True))
-    assert all(np.array_equal(p.cost_matrix(), q.cost_matrix()) for p, q in zip(spread, again, strict=True))
 
 
 def test_a_wrong_value_is_a_failure() -> None:
@@ -105,11 +96,6 @@ def test_a_warning_of_pot_is_a_failure() -> None:
     assert row.failure == "POT warned: numItermax reached"
 
 
-def test_quick_is_smaller() -> None:
-    assert max(p.cost_matrix().size for p in validate.problems(quick=True)) == 150 * 150
-    assert max(p.cost_matrix().size for p in validate.problems(quick=False)) == 1500 * 1500
-
-
 @pytest.mark.parametrize("problem", [PROBLEM, validate.Problem("a matrix", C=np.eye(3))])
 def test_an_interrupt_stops_everything(monkeypatch, problem) -> None:
     corrupted(monkeypatch, "solve" if problem.C is not None else "solve_sample", {"message": "interrupted"})
@@ -120,5 +106,63 @@ def test_an_interrupt_stops_everything(monkeypatch, problem) -> None:
 def test_each_problem_is_named_while_it_runs(monkeypatch) -> None:
     console = Console(width=200, record=True, file=io.StringIO())
     monkeypatch.setattr(validate, "problems", lambda quick: [PROBLEM] if quick else [])
-    assert len(validate.run(quick=True, console=console)) == 1 and validate.run(quick=False, console=console) == []
-    assert console.export_text() == "four points, euclidean^2\n"
+    monkeypatch.setattr(validate, "entropic_problems", lambda quick: [ENTROPIC] if quick else [])
+    assert len(validate.run(quick=True, console=console)) == 2 and validate.run(quick=False, console=console) == []
+    assert console.export_text() == "four points, euclidean^2\nfour points, euclidean^2, eps 0.5\n"
+
+
+@pytest.mark.parametrize("problem", [ENTROPIC, UNBALANCED, DIVERGENCE])
+def test_an_entropic_value_that_is_off_is_a_failure(monkeypatch, problem) -> None:
+    row = validate.solve_entropic(problem, emd2)
+    assert row.failure == "" and abs(row.difference) < 1e-9 and row.otgen_seconds > 0 and row.pot_seconds > 0
+    plan = validate.pot_plan
+    monkeypatch.setattr(validate, "pot_plan", lambda C, a, b, eps, rho: plan(C, a, b, 1.01 * eps, rho))
+    failure = validate.solve_entropic(problem, emd2).failure
+    assert re.search("^values differ by" if problem.divergence else "^objectives differ by .*plans differ by", failure)
+
+
+@pytest.mark.filterwarnings("ignore:If reg_type = entropy")
+def test_an_entropic_problem_with_other_masses_or_reference_would_be_seen(monkeypatch) -> None:
+    import ot
+
+    solve = ot.unbalanced.sinkhorn_unbalanced
+
+    def other_reference(*arguments, **options):
+        return solve(*arguments, **options | {"reg_type": "entropy"})
+
+    assert validate.solve_entropic(UNBALANCED, emd2).failure == ""
+    monkeypatch.setattr(ot.unbalanced, "sinkhorn_unbalanced", other_reference)
+    assert "differ by" in validate.solve_entropic(UNBALANCED, emd2).failure
+
+
+def test_bounds_that_do_not_hold_the_exact_cost_are_a_failure(monkeypatch) -> None:
+    corrupted(monkeypatch, "sinkhorn", {"upper_bound": 0.5})
+    assert re.search("^bounds .* to 0.5 do not hold the exact cost 1$", validate.solve_entropic(ENTROPIC, emd2).failure)
+
+
+@pytest.mark.parametrize("problem", [ENTROPIC, DIVERGENCE, validate.Problem("a matrix", C=np.eye(3), eps=0.5)])
+def test_an_error_or_warning_of_entropic_otgen_is_a_failure_and_an_interrupt_stops(monkeypatch, problem) -> None:
+    name = "solve" if problem.C is not None else "sinkhorn_divergence" if problem.divergence else "sinkhorn"
+
+    def unfinished(*_, **__):
+        warnings.warn(otgen.ConvergenceWarning(said), stacklevel=1)
+
+    monkeypatch.setattr(otgen, name, unfinished)
+    said = "stopped at marginal error 1e-2"
+    failure = validate.solve_entropic(problem, emd2).failure
+    assert failure == "otgen raised ConvergenceWarning: stopped at marginal error 1e-2"
+    said = "interrupted at marginal error 1e-2"
+    with pytest.raises(KeyboardInterrupt):
+        validate.solve_entropic(problem, emd2)
+
+
+def test_an_error_of_entropic_pot_is_a_failure_and_a_divergence_has_no_gap(monkeypatch) -> None:
+    def broken(*_):
+        raise RuntimeError("no luck")
+
+    console = Console(width=200, record=True, file=io.StringIO())
+    validate.render([validate.solve_entropic(DIVERGENCE, emd2)], console)
+    text = console.export_text()
+    assert "euclidean^2, eps 0.5, rho 1 2" in text and "nan" not in text and "all 1 problems agree" in text
+    monkeypatch.setattr(validate, "pot_plan", broken)
+    assert validate.solve_entropic(ENTROPIC, emd2).failure == "POT raised RuntimeError: no luck"

@@ -44,3 +44,12 @@ SOFT_COLUMNS = 512
 
 SOFT_RUN = 64
 """Pairs of a row looked at together behind a GEMM before their powers are taken."""
+
+ACTIVE_PAIRS = 1 << 24
+"""Pairs that may be listed at most: 134 MB, whatever n and m."""
+
+ACTIVE_SHARE = 0.15
+"""Share of all pairs up to which a list is worth its making."""
+
+ACTIVE_PARTS = 16
+"""Parts of the list that are summed by columns on their own: more than threads gain from, and few enough to add up."""

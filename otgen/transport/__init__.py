@@ -1,1 +1,3 @@
 """Optimal transport: one problem, one file."""
+
+from .barycenter import barycenter as barycenter

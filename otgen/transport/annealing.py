@@ -21,10 +21,15 @@ from .regularisation import Regularisation
 Array = np.ndarray
 Progress = Callable[[dict[str, Any]], None]
 
+INTERRUPTED = "interrupted"
 FACTOR = 4.0  # between the eps of two stages
 STAGE_TOL, COARSE_TOL = 1e-2, 1e-4  # errors at which a stage ends, on the finest level and on the others
 STAGE_SWEEPS, COARSE_SWEEPS = 60, 240
 MOST_LEVELS = 6
+ACTIVE_FROM = 0.3  # the error from which on pairs are listed
+ACTIVE_ROUNDS, ACTIVE_SWEEPS = 6, 200  # lists made at most, and sweeps among each
+ACTIVE_BITS, ACTIVE_TOL = 0.0, 0.5  # the list holds all but tol of the plan at worst, and is left at half of tol
+LOOSE = 1 / 16  # of the mean cost: the spread of groups that are hardly tighter than the cloud
 SINGLE_ERROR = 0.1  # of the rounding that is estimated for float32: the error down to which it is trusted
 
 
@@ -76,9 +81,9 @@ class Annealing:
                     potentials = self._iterate(potentials, level, eps, max(self.tol, tol), most)
                 potentials = self._extended(potentials, at, 0, self.by.eps)
                 at = 0
-            potentials = self._finish(potentials)
+            potentials = self._finish(potentials, given=start is not None)
         except KeyboardInterrupt:
-            message = "interrupted"
+            message = INTERRUPTED
             potentials = self._zeros(0) if potentials is None else self._extended(potentials, at, 0, self.by.eps)
         return Run(potentials, self._done, message)
 
@@ -88,23 +93,46 @@ class Annealing:
         try:
             potentials = self._iterate(potentials, 0, self.by.eps, self.tol, self.max_iter, single=False)
         except KeyboardInterrupt:
-            message = "interrupted"
+            message = INTERRUPTED
         return Run(potentials, self._done, message)
 
-    def _finish(self, potentials: Potentials) -> Potentials:
+    def _finish(self, potentials: Potentials, given: bool) -> Potentials:
         """The last stage: float32 as far as it reaches, float64 from there."""
         reach = SINGLE_ERROR * self.levels[0].costs.soft.rounding(self.by.eps, True)
-        if reach < 0.1:
-            potentials = self._iterate(potentials, 0, self.by.eps, max(self.tol, reach), self.max_iter)
+        if given and self.tol < reach:  # it may be better than float32 can see
+            potentials = self._iterate(potentials, 0, self.by.eps, self.tol, 1, single=False)
+        if max(self.tol, reach) < min(potentials.error, 0.1):
+            potentials = self._single(potentials, max(self.tol, reach))
         if self.tol < reach and potentials.error > self.tol:
             potentials = self._iterate(potentials, 0, self.by.eps, self.tol, self.max_iter, single=False)
         return potentials
 
+    def _single(self, potentials: Potentials, tol: float) -> Potentials:
+        """The last stage in float32: among the pairs that carry the plan where they are few, then tested on all."""
+        problem, eps = self.levels[0], self.by.eps
+        if self.by.balanced and not self.symmetric:
+            # A list made too early may hold no plan with the right marginals at all.
+            potentials = self._iterate(potentials, 0, eps, max(tol, ACTIVE_FROM), self.max_iter)
+            for _ in range(ACTIVE_ROUNDS):
+                if potentials.error <= tol:
+                    return potentials
+                bits = ACTIVE_BITS - math.log2(tol)
+                active = problem.costs.soft.active(potentials.f, potentials.g, problem.b, eps, bits)
+                if active is None:
+                    break
+                trial = self._iterate(potentials, 0, eps, ACTIVE_TOL * tol, ACTIVE_SWEEPS, soft=active)
+                trial = self._iterate(trial, 0, eps, tol, 1)
+                if not trial.error < 0.5 * potentials.error:
+                    break
+                potentials = trial
+        return self._iterate(potentials, 0, eps, tol, self.max_iter)
+
     def _iterate(
-        self, start: Potentials, level: int, eps: float, tol: float, most: int, *, single: bool | None = None
-    ) -> Potentials:
+        self, start: Potentials, level: int, eps: float, tol: float, most: int,
+        *, single: bool | None = None, soft: Any = None,
+    ) -> Potentials:  # fmt: skip
         problem = self.levels[level]
-        by, soft = replace(self.by, eps=eps), problem.costs.soft
+        by, soft = replace(self.by, eps=eps), soft or problem.costs.soft
         if level == 0:
             most = min(most, self.max_iter - self._done)
         if most <= 0:
@@ -147,13 +175,15 @@ class Annealing:
         """(level, eps) from first to last: a level serves while eps is above the spread of its groups."""
         finest, eps, level = self.levels[0], self.by.eps, len(self.levels) - 1
         a, b = finest.a / finest.a.sum(), finest.b / finest.b.sum()
-        first = max(eps, finest.costs.typical_cost(a, b))
+        first = max(eps, finest.costs.typical_cost(a, b))  # about the mean cost
+        # In high dimension even the smallest groups are loose: then no stage but the last pays on a finer level.
+        tight = level == 0 or self.levels[1].spread < LOOSE * first
         count = math.ceil(math.log(first / eps) / math.log(FACTOR)) if first > eps else 0
         stages = []
         for step in range(count + 1):
             now = eps * (first / eps) ** (1.0 - step / count) if step < count else eps
             stages.append((level, now))
-            while level and now < self.levels[level].spread:
+            while tight and level and now < self.levels[level].spread:
                 level -= 1
                 stages.append((level, now))
         stages += [(lower, eps) for lower in range(level - 1, -1, -1)]

@@ -79,8 +79,9 @@ class Batch:
     """B problems between clouds, at about unit size by a power of two."""
 
     def __init__(
-        self, x: Array, y: Array, a: Array, b: Array, cost: Cost, by: Regularisation, home: Home, unit: int | None = None
-    ) -> None:
+        self, x: Array, y: Array, a: Array, b: Array, cost: Cost, by: Regularisation, home: Home,
+        unit: int | None = None,
+    ) -> None:  # fmt: skip
         self.x, self.y, self.a, self.b, self.cost, self.by, self.home = x, y, a, b, cost, by, home
         if unit is None:
             unit = _unit_of(x, y, cost)
@@ -136,12 +137,10 @@ class Batch:
 
     def weight_gradients(self, f: Array, g: Array) -> tuple[Array, Array]:
         """Gradients of the objectives in a and b, masses free to change."""
-        by, out = self.scaled, []
-        for potential, rho, other in ((f, by.rho_a, self.b), (g, by.rho_b, self.a)):
-            share = np.ones_like(potential) if math.isinf(rho) else np.exp(-potential / rho)
-            held = potential if math.isinf(rho) else rho * (1.0 - share)
-            out.append(Power(self.exponent)(held + by.eps * (other.sum(1, keepdims=True) - share)))
-        return out[0], out[1]
+        by, up = self.scaled, Power(self.exponent)
+        by_a = by.weight_gradient(f, by.rho_a, self.b.sum(1, keepdims=True))
+        by_b = by.weight_gradient(g, by.rho_b, self.a.sum(1, keepdims=True))
+        return up(by_a), up(by_b)
 
     def at_fixed_mass(self, by_a: Array, by_b: Array) -> tuple[Array, Array]:
         """Weight gradients centred, problem by problem, where both masses must move together."""
@@ -242,7 +241,7 @@ def divergence_batch(x: Any, y: Any, a: Any, b: Any, cost: Cost, by: Regularisat
         alone.append((own, shared, own.dual(shared, shared)))
     error = np.max(errors, axis=0)
     warn_of(error <= tol, error, tol)
-    (of_x, f_alone, dual_x), (of_y, g_alone, dual_y) = alone
+    (_, f_alone, dual_x), (_, g_alone, dual_y) = alone
     # With the two terms' own potentials S is a squared norm, never below 0 (Feydy et al.).
     joint = np.maximum(figures[:, 2], batch.dual(f_alone, g_alone))
     lack = batch.a.sum(1) - batch.b.sum(1)
@@ -250,8 +249,7 @@ def divergence_batch(x: Any, y: Any, a: Any, b: Any, cost: Cost, by: Regularisat
     if not autograd.wants_gradient(*inputs):
         return batch.home.array(value)
     points = [
-        together - own.gradients(shared, shared)[0]
-        for together, (own, shared, _) in zip(batch.gradients(f, g), alone)
+        together - own.gradients(shared, shared)[0] for together, (own, shared, _) in zip(batch.gradients(f, g), alone)
     ]
     weights = []
     for together, (own, shared, _), sign in zip(batch.weight_gradients(f, g), alone, (1.0, -1.0)):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import read_points, read_weights
+from ..arrays import home_beside, read_points, read_seed, read_weights
 from .exact import solve_sample
 from .plan import draw
 from .result import ConvergenceError
@@ -37,10 +37,10 @@ def couple(
     Raises ConvergenceError if interrupted. An entropic plan that did not reach its tol is drawn from all the same, and
     says so with a ConvergenceWarning. Source: Tong et al., arXiv 2302.00482; Pooladian et al., arXiv 2304.14772.
     """
-    rng = _generator(seed)
+    rng = read_seed(seed)
     if n_pairs is not None and (isinstance(n_pairs, bool) or not isinstance(n_pairs, (int, np.integer)) or n_pairs < 1):
         raise ValueError(f"n_pairs must be None (the length of x) or an int >= 1; got {n_pairs!r}.")
-    home = read_points(x, y)[2]  # a batch (B, n, d), which solve_sample takes, is refused here
+    home = home_beside(read_points(x, y)[2], a=a, b=b)  # a batch (B, n, d), which solve_sample takes, is refused here
     result = solve_sample(x, y, a, b, cost=cost, eps=eps)
     if result.message.startswith("interrupted") or (eps is None and not result.converged):
         raise ConvergenceError(f"the plan to draw from is not proven: {result.message}. See .result.", result)
@@ -71,11 +71,3 @@ def _places(masses: np.ndarray, size: int, replace: bool, rng: np.random.Generat
     ends = np.cumsum(masses)
     marks = (rng.random() + np.arange(size)) * (ends[-1] / size)
     return np.minimum(np.searchsorted(ends, marks, side="right"), np.flatnonzero(masses)[-1])
-
-
-def _generator(seed: Any) -> np.random.Generator:
-    if isinstance(seed, np.random.Generator):
-        return seed
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed must be an int >= 0 or a numpy Generator; got {seed!r}.")
-    return np.random.default_rng(seed)

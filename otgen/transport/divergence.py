@@ -10,7 +10,7 @@ from .. import autograd
 from ..arrays import home_beside, is_batch, read_points, read_weights
 from .batch import divergence_batch
 from .costs import check_domain, parse_cost
-from .entropic_problem import Dual, PointProblem, Power, Progress
+from .entropic_problem import Dual, PointProblem, Power, Progress, warn
 from .regularisation import Regularisation, check_alone, read_regularisation
 
 
@@ -35,7 +35,8 @@ def sinkhorn_divergence(
     b rho_b. Each term is its dual value, whose error is of second order in the marginal error. Returns a float; for
     torch tensors a 0-d tensor, differentiable once in points and weights (envelope theorem, memory O(n + m)). Batches
     x (B, n, d), y (B, m, d) give B values.
-    Warns with ConvergenceWarning where a term did not reach tol. Raises ValueError or TypeError for bad input.
+    Warns with one ConvergenceWarning where a term did not reach tol. Raises ValueError or TypeError for bad input, and
+    KeyboardInterrupt where interrupted.
     Source: Feydy et al., arXiv 1810.08278; Sejourne et al., arXiv 1910.12958.
     """
     by, parsed = read_regularisation(eps, unbalanced), parse_cost(cost)
@@ -55,6 +56,9 @@ def sinkhorn_divergence(
     # Equal measures share one run, and so differ by nothing.
     problems = (between, *([between] * 2 if between.symmetric else alone))
     duals = [problem.dual(tol, max_iter, progress, home.dtype) for problem in dict.fromkeys(problems)]
+    worst = max(duals, key=lambda dual: dual.missed)
+    if not worst.missed <= 1.0:
+        warn(worst.run, worst.tol, worst.run.potentials.error)
     duals = duals * 3 if between.symmetric else duals
     lack = float(weights[0].sum() - weights[1].sum())
     joint = duals[0].value if between.symmetric else max(duals[0].value, _from_alone(between, alone, duals))
@@ -81,7 +85,5 @@ def _from_alone(between: PointProblem, alone: list[PointProblem], duals: list[Du
 
     Near S = 0 it may exceed the value that the iteration has come to.
     """
-    f, g = (
-        Power(problem.exponent - between.exponent)(dual.f) for problem, dual in zip(alone, duals[1:], strict=True)
-    )
+    f, g = (Power(problem.exponent - between.exponent)(dual.f) for problem, dual in zip(alone, duals[1:], strict=True))
     return between.dual_value(f, g)

@@ -39,17 +39,15 @@ def sinkhorn(
 
     Transport.objective is differentiable for torch tensors (once, in points and weights); value is not. lower_bound and
     upper_bound bracket the unregularised optimum (None if unbalanced). x (B, n, d) and y (B, m, d), with a (B, n) or
-    (n,) and b likewise, are B problems solved at once: a TransportBatch, each with its own convergence. Raises ValueError or TypeError for bad input.
-    Memory O(n + m). Sources: in the files beside this one (annealing, iteration, rounding).
+    (n,) and b likewise, are B problems solved at once: a TransportBatch, each with its own convergence. Raises
+    ValueError or TypeError for bad input. Memory O(n + m). Sources: in the files beside this one (annealing, iteration, rounding).
     """
     by, parsed = read_regularisation(eps, unbalanced), parse_cost(cost)
     if is_batch(x) or is_batch(y):
         check_alone(potentials=potentials, progress=progress)
         return sinkhorn_batch(x, y, a, b, parsed, by, tol, max_iter)
     x_host, y_host, home = read_points(x, y)
-    a_host, b_host = read_weights(
-        a, b, len(x_host), len(y_host), unequal=not by.balanced, entropic=True, x=x, y=y
-    )
+    a_host, b_host = read_weights(a, b, len(x_host), len(y_host), unequal=not by.balanced, entropic=True, x=x, y=y)
     home = home_beside(home, a=a, b=b)
     check_domain(parsed, x_host, y_host)
     start = read_potentials(potentials, len(x_host), len(y_host))

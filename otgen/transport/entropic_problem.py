@@ -12,12 +12,12 @@ import numpy as np
 
 from .. import autograd
 from ..arrays import Home
-from .annealing import Annealing, Run
+from .annealing import INTERRUPTED, Annealing, Run
 from .costs import Cost, diameter
 from .iteration import Potentials, dual_value
 from .plan import EntropicPlan, Scaling
 from .potentials import centred
-from .regularisation import Regularisation, check_reach, read_stopping
+from .regularisation import COARSEST, Regularisation, asked, check_reach, read_stopping
 from .result import ConvergenceWarning, Points, Transport
 from .rounding import Proof, prove_balanced, prove_unbalanced
 from .soft_costs import MatrixSoftCosts, PointSoftCosts
@@ -44,11 +44,18 @@ class Solution:
 
 @dataclass(frozen=True)
 class Dual:
-    """Potentials of the points that carry mass, at unit size, and the dual value in the user's units."""
+    """Potentials of the points that carry mass, at unit size, the dual value in the user's units, and the run's end."""
 
     f: Array
     g: Array
     value: float
+    run: Run
+    tol: float
+
+    @property
+    def missed(self) -> float:
+        """How many times tol the marginal error is."""
+        return self.run.potentials.error / self.tol
 
 
 class Problem:
@@ -68,7 +75,7 @@ class Problem:
 
     def scaled_regularisation(self) -> Regularisation:
         """eps and rho in the units the costs are worked on."""
-        return Regularisation(*(rho * 2.0**-self.exponent for rho in (self.by.eps, self.by.rho_a, self.by.rho_b)))
+        return Regularisation(*(Power(-self.exponent)(rho) for rho in (self.by.eps, self.by.rho_a, self.by.rho_b)))
 
     def anneal(
         self, start: tuple[Array, Array] | None, tol: Any, max_iter: Any, progress: Progress, dtype: np.dtype
@@ -76,8 +83,8 @@ class Problem:
         """Run Sinkhorn from large eps and coarse clouds to the user's, or from given potentials."""
         given, (tol, max_iter) = tol, read_stopping(tol, max_iter, progress, dtype)
         by = self.scaled_regularisation()
-        reach = REACH * self.costs.soft.rounding(by.eps, False)
-        if given is None:
+        reach = REACH * self.costs.soft.rounding(by.eps, False) if 0.0 < by.eps < math.inf else math.inf
+        if given is None and reach <= COARSEST:
             tol = max(tol, reach)
         check_reach(tol, reach, self.by.eps)
         annealing = Annealing(
@@ -102,20 +109,24 @@ class Problem:
         return solution
 
     def dual(self, tol: Any, max_iter: Any, progress: Progress, dtype: np.dtype) -> Dual:
-        """Anneal, and take the dual value at the end, in float64 and the user's units, and nothing else."""
+        """Anneal, and take the dual value at the end, in float64 and the user's units, and nothing else.
+
+        Raises KeyboardInterrupt where the run was interrupted: a part of a divergence is no result.
+        """
         annealing, run = self.anneal(None, tol, max_iter, progress, dtype)
-        if not run.potentials.error <= annealing.tol:
-            warn(run, annealing.tol, run.potentials.error)
+        if run.message == INTERRUPTED:
+            raise KeyboardInterrupt
         if self.symmetric:
             f = run.potentials.f
-            return Dual(f, f, self.dual_value(f, f))
+            return Dual(f, f, self.dual_value(f, f), run, annealing.tol)
         by, g = self.scaled_regularisation(), run.potentials.g
         f = self.costs.soft.transform(0, g + by.eps * np.log(self.b_kept), by.eps, run.potentials.f)
         mass = float(self.a_kept.sum())
         if math.isfinite(by.rho_a):
             f = f * (by.rho_a / (by.rho_a + by.eps))
-            mass = float(self.a_kept @ np.exp(-f / by.rho_a))
-        return Dual(f, g, Power(self.exponent)(dual_value(self.a_kept, self.b_kept, f, g, mass, by)))
+            mass = float(self.a_kept @ asked(f, by.rho_a))
+        value = Power(self.exponent)(dual_value(self.a_kept, self.b_kept, f, g, mass, by))
+        return Dual(f, g, value, run, annealing.tol)
 
     def dual_value(self, f: Array, g: Array) -> float:
         """The dual value of any potentials at unit size, in the user's units: a lower bound of the optimum."""
@@ -142,11 +153,7 @@ class Problem:
         if self.by.balanced:
             return float(self.a_kept.sum())
         by = self.scaled_regularisation()
-        masses = [
-            float(weights @ (np.ones_like(weights) if math.isinf(rho) else np.exp(-potential / rho)))
-            for weights, potential, rho in ((self.a_kept, proof.f, by.rho_a), (self.b_kept, proof.g, by.rho_b))
-        ]
-        return 0.5 * sum(masses)
+        return 0.5 * float(self.a_kept @ asked(proof.f, by.rho_a) + self.b_kept @ asked(proof.g, by.rho_b))
 
     def transport(self, solution: Solution, home: Home) -> Transport:
         """Return the result in the user's units, warning where tol was not reached."""
@@ -188,12 +195,8 @@ class Problem:
         """Gradients of the objective in a and b: the potentials, and what moves with them where masses may change."""
         f, g = self.extended(proof)
         by, up = self.scaled_regularisation(), Power(self.exponent)
-        masses, out = (float(self.a.sum()), float(self.b.sum())), []
-        for potential, rho, other in ((f, by.rho_a, masses[1]), (g, by.rho_b, masses[0])):
-            share = np.ones_like(potential) if math.isinf(rho) else np.exp(-potential / rho)
-            held = potential if math.isinf(rho) else rho * (1.0 - share)
-            out.append(up(held + by.eps * (other - share)))
-        return out[0], out[1]
+        by_a, by_b = by.weight_gradient(f, by.rho_a, self.b.sum()), by.weight_gradient(g, by.rho_b, self.a.sum())
+        return up(by_a), up(by_b)
 
     def at_fixed_mass(self, by_a: Array, by_b: Array) -> tuple[Array, Array]:
         """Weight gradients as the house gives them: centred where both masses must move together."""
@@ -210,15 +213,15 @@ class Problem:
 class PointProblem(Problem):
     """A problem between clouds, at unit size by a power of two where its costs would leave float64."""
 
-    def __init__(
-        self, x: Array, y: Array, a: Array | None, b: Array | None, cost: Cost, by: Regularisation
-    ) -> None:
+    def __init__(self, x: Array, y: Array, a: Array | None, b: Array | None, cost: Cost, by: Regularisation) -> None:
         super().__init__(a, b, (len(x), len(y)), by)
         self.given, self.cost = (x, y), cost
         x, y = x.astype(np.float64), y.astype(np.float64)
-        largest = 0.0 if cost.metric == "cosine" else diameter(cost.metric, x, y)
+        largest = 1.0 if cost.metric == "cosine" else diameter(cost.metric, x, y)
+        if largest == 0.0:  # all points coincide: where does not matter, and only eps has a size
+            x, y, largest = np.zeros_like(x), np.zeros_like(y), by.eps ** (1.0 / cost.p)
         self.unit = 0
-        if largest > 0 and abs(math.log2(largest)) * cost.p > 100:
+        if abs(math.log2(largest)) * cost.p > 100:
             self.unit = 16 * round(math.frexp(largest)[1] / 16)  # so that 2^(unit p) is exact for the usual p
             x, y = np.ldexp(x, -self.unit), np.ldexp(y, -self.unit)
         self.exponent = self.unit * cost.p
@@ -241,8 +244,9 @@ class PointProblem(Problem):
             full = np.empty(len(points))
             full[keep] = potential
             if not keep.all():
-                alone = PointSoftCosts(points[~keep], others, self.costs.cost)
-                full[~keep] = alone.extend(0, alone, h, weights, by.eps, rho)
+                alone = PointSoftCosts(points[~keep], others, self.costs.cost).soft
+                found = alone.transform(0, h + by.eps * np.log(weights), by.eps)
+                full[~keep] = found if math.isinf(rho) else found * (rho / (rho + by.eps))
             out.append(full)
         return out[0], out[1]
 
@@ -273,21 +277,25 @@ class MatrixProblem(Problem):
 
     def __init__(self, costs: Array, a: Array | None, b: Array | None, by: Regularisation) -> None:
         super().__init__(a, b, costs.shape, by)
+        largest = float(np.abs(costs).max()) or by.eps
+        if abs(math.log2(largest)) > 100:
+            exponent = math.frexp(largest)[1]
+            costs, self.exponent = np.ldexp(costs, -exponent), float(exponent)
         self.matrix = costs
         whole = self.keep_x.all() and self.keep_y.all()
         self.costs = MatrixSoftCosts(costs if whole else np.ascontiguousarray(costs[np.ix_(self.keep_x, self.keep_y)]))
 
     def extended(self, proof: Proof | Dual) -> tuple[Array, Array]:
-        f, g = np.empty(len(self.a)), np.empty(len(self.b))
+        by, f, g = self.scaled_regularisation(), np.empty(len(self.a)), np.empty(len(self.b))
         f[self.keep_x], g[self.keep_y] = proof.f, proof.g
         for keep, full, part, h, weights, rho in (
-            (self.keep_x, f, self.matrix[~self.keep_x][:, self.keep_y], proof.g, self.b_kept, self.by.rho_a),
-            (self.keep_y, g, self.matrix[self.keep_x][:, ~self.keep_y].T, proof.f, self.a_kept, self.by.rho_b),
+            (self.keep_x, f, self.matrix[~self.keep_x][:, self.keep_y], proof.g, self.b_kept, by.rho_a),
+            (self.keep_y, g, self.matrix[self.keep_x][:, ~self.keep_y].T, proof.f, self.a_kept, by.rho_b),
         ):
             if not keep.all():
                 soft = MatrixSoftCosts(np.ascontiguousarray(part)).soft
-                found = soft.transform(0, h + self.by.eps * np.log(weights), self.by.eps)
-                full[~keep] = found if math.isinf(rho) else found * (rho / (rho + self.by.eps))
+                found = soft.transform(0, h + by.eps * np.log(weights), by.eps)
+                full[~keep] = found if math.isinf(rho) else found * (rho / (rho + by.eps))
         return f, g
 
     def differentiable(self, result: Transport, solution: Solution, home: Home, inputs: tuple) -> Transport:

@@ -1,8 +1,8 @@
 """Sinkhorn's iteration at one eps, accelerated, and guarded by what it is certain to increase.
 
 The sweep g -> S(g) = T'(T(g)) of two soft c-transforms has, near its fixed point, a Jacobian that is self-adjoint and
-in [0, 1) in <u, v> = sum_j b_j u_j v_j. So Anderson's mixing with secant pairs kept orthonormal in that inner product is
-a conjugate-residual method with a short memory. Every accelerated point is tested on the concave semi-dual, which is
+in [0, 1) in <u, v> = sum_j b_j u_j v_j. So Anderson's mixing with secant pairs kept orthonormal in that inner product
+is a conjugate-residual method with a short memory. Every accelerated point is tested on the concave semi-dual, which is
 known after its first half-step; one that lowers it costs that half-step, and the plain point, an ascent by theorem,
 takes its place. The marginal error of a sweep comes free with its second half-step.
 
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .regularisation import Regularisation
+from .regularisation import Regularisation, asked
 
 Array = np.ndarray
 
@@ -32,7 +32,7 @@ STALLED = 25  # sweeps without a tenth less error after which the arithmetic, no
 
 @dataclass
 class Potentials:
-    """f (n,) and g (m,) on the cost's scale, and the marginal error, as a share of the mass, that they were left with."""
+    """f (n,) and g (m,) on the cost's scale, and the marginal error, a share of the mass, that they were left with."""
 
     f: Array
     g: Array
@@ -157,7 +157,7 @@ def _semi_dual(a: Array, b: Array, f: Array, g: Array, by: Regularisation) -> tu
         if math.isinf(rho):
             value += float(weights @ potential)
         else:
-            held = weights * _decay(potential, rho)
+            held = weights * asked(potential, rho)
             value -= rho * float(held.sum())
             rows = held if potential is f else rows
     value -= by.eps * float(rows.sum())
@@ -166,7 +166,7 @@ def _semi_dual(a: Array, b: Array, f: Array, g: Array, by: Regularisation) -> tu
 
 def _column_error(b: Array, g: Array, back: Array, by: Regularisation) -> float:
     """sum_j |column sum - what it should be| as a share of what they should be in all."""
-    wanted = np.ones_like(b) if math.isinf(by.rho_b) else _decay(g, by.rho_b)
+    wanted = asked(g, by.rho_b)
     found = np.exp(np.minimum((g - back) / by.eps, 50.0))
     return float(b @ np.abs(found - wanted) / (b @ wanted))
 
@@ -180,10 +180,6 @@ def _common_shift(a: Array, b: Array, f: Array, g: Array, by: Regularisation) ->
         decay = np.ones_like(weights) if math.isinf(rho) else np.exp(-(potential - least) / rho)
         log_mass.append(inner + math.log(weights @ decay))
     return (log_mass[0] - log_mass[1]) / (1.0 / by.rho_a + 1.0 / by.rho_b)
-
-
-def _decay(potential: Array, rho: float) -> Array:
-    return np.exp(np.clip(-potential / rho, -50.0, 50.0))
 
 
 def iterate_symmetric(soft: Any, a: Array, by: Regularisation, start: Potentials, sweeps: Sweeps) -> Potentials:

@@ -143,9 +143,7 @@ class EntropicPlan:
         keep_out, keep_in = (scaling.keep_x, scaling.keep_y)[:: -1 if self._transposed else 1]
         left, right = (scaling.left, scaling.right)[:: -1 if self._transposed else 1]
         columns = values[keep_in].reshape(int(keep_in.sum()), -1)
-        found = scaling.soft.average(
-            int(self._transposed), left, right, scaling.eps, columns, single=scaling.single
-        )
+        found = scaling.soft.average(int(self._transposed), left, right, scaling.eps, columns, single=scaling.single)
         out = np.zeros((self.shape[0], columns.shape[1]))
         out[keep_out] = found
         return out.reshape(self.shape[0], *values.shape[1:])
@@ -173,4 +171,3 @@ def draw(plan: EntropicPlan, rows: Array, rng: np.random.Generator) -> Array:
         found = (dense <= marks[:, None]).sum(axis=1)
         columns[lo : lo + step] = names[np.minimum(found, len(names) - 1)]
     return columns
-

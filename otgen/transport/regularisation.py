@@ -1,4 +1,4 @@
-"""What eps, unbalanced, tol, max_iter and potentials may be for entropic transport, and the words where they are not."""
+"""What eps, unbalanced, tol, max_iter and potentials of entropic transport may be, and the words where they are not."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ DEFAULT_TOL = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-6}
 LEAST_TOL = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-13}
 """What sums in this precision can be told to, at any eps."""
 
+COARSEST = 0.01
+"""Marginal error that float64 must be able to reach at an eps: about 3e-15 times the largest cost."""
+
 
 @dataclass(frozen=True)
 class Regularisation:
@@ -32,6 +35,19 @@ class Regularisation:
     @property
     def balanced(self) -> bool:
         return math.isinf(self.rho_a) and math.isinf(self.rho_b)
+
+    def weight_gradient(self, potential: np.ndarray, rho: float, other_mass: Any) -> np.ndarray:
+        """Gradient of the objective in the weights of a side, both masses free: its potential, or what rho makes of it.
+
+        f + eps (m(b) - 1), or rho (1 - s) + eps (m(b) - s) with s = exp(-f / rho).
+        """
+        share = asked(potential, rho)
+        return (potential if math.isinf(rho) else rho * (1.0 - share)) + self.eps * (other_mass - share)
+
+
+def asked(potential: np.ndarray, rho: float) -> np.ndarray:
+    """The share of its weight that a point is asked to ship: 1, or exp(-potential / rho) under a penalty."""
+    return np.ones_like(potential) if math.isinf(rho) else np.exp(np.minimum(-potential / rho, 50.0))
 
 
 def read_regularisation(eps: Any, unbalanced: Any) -> Regularisation:
@@ -46,7 +62,7 @@ def read_regularisation(eps: Any, unbalanced: Any) -> Regularisation:
     pair = unbalanced if isinstance(unbalanced, (tuple, list)) else (unbalanced, unbalanced)
     if len(pair) != 2 or not all(is_real(rho) and rho > 0 for rho in pair):
         raise ValueError(
-            f"unbalanced must be None, rho or (rho_a, rho_b) with rho > 0 on the scale of the cost; got {unbalanced!r}. "
+            f"unbalanced must be None, rho or (rho_a, rho_b), positive and on the scale of the cost; got {unbalanced!r}. "
             "math.inf keeps a side exact."
         )
     return Regularisation(float(eps), float(pair[0]), float(pair[1]))
@@ -72,7 +88,12 @@ def read_stopping(tol: Any, max_iter: Any, progress: Any, dtype: np.dtype) -> tu
 
 
 def check_reach(tol: float, reach: float, eps: float) -> None:
-    """Raise where the arithmetic of the exponents, at this eps, is coarser than tol."""
+    """Raise where the arithmetic of the exponents, at this eps, is coarser than tol, or than any use."""
+    if not reach <= COARSEST:
+        raise ValueError(
+            f"eps must be on the scale of the costs: at {eps:g} their ratio leaves the precision of float64. "
+            "Pass an eps nearer to a typical cost, or eps=None in solve_sample for exact transport."
+        )
     if tol < reach:
         raise ValueError(
             f"tol must be at least {reach:.1e}, what float64 can reach at eps={eps:g} with costs of this size; "

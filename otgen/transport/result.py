@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +11,6 @@ from otgen_kernels import SoftPairs, c_transform
 
 from ..arrays import Home, read_queries
 from .costs import Cost
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
@@ -138,7 +135,7 @@ class Transport:
 
 
 def _soft_average(cost: Cost, x: np.ndarray, y: np.ndarray, h: np.ndarray, eps: float, dtype: np.dtype) -> np.ndarray:
-    """sum_j w_j y_j / sum_j w_j with w_j = exp((h_j - c(x, y_j)) / eps), from the mean of y so that no digit is lost."""
+    """sum_j w_j y_j / sum_j w_j with w_j = exp((h_j - c(x, y_j)) / eps), from the mean of y: no digit is lost."""
     soft = SoftPairs(x.astype(dtype), y.astype(dtype), metric=cost.metric, p=cost.p)
     single = dtype == np.float32
     centre = y.mean(axis=0, dtype=np.float64)

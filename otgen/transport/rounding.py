@@ -16,9 +16,15 @@ import numpy as np
 
 from otgen_kernels import host
 
-from .regularisation import Regularisation
+from .regularisation import Regularisation, asked
 
 Array = np.ndarray
+
+BITS = 44.0
+"""Pairs that a proof skips make up less than 2^-44, 6e-14, of any of its sums."""
+
+MOST = 1e10
+"""A row's sum, as a share of what it should be, above which its potential cannot have been meant."""
 
 
 class ProvableCosts(Protocol):
@@ -58,10 +64,10 @@ def prove_balanced(costs: ProvableCosts, a: Array, b: Array, f: Array, g: Array,
     """Make the rows exact once more, in float64, round the plan, and bound OT and the regularised optimum."""
     soft, mass = costs.soft, float(a.sum())
     log_a, log_b = eps * np.log(a), eps * np.log(b)
-    sums, logs = soft.entropy(0, f, g + log_b, eps)
+    f, sums, logs = _row_sums(soft, f, g + log_b, eps, math.inf)
     f = f - eps * np.log(sums)
     logs = logs / sums - np.log(sums)  # sum_j p log p of the rows made exact
-    columns = b * np.exp((g - soft.transform(1, f + log_a, eps, g)) / eps)
+    columns = b * np.exp((g - soft.transform(1, f + log_a, eps, g, bits=BITS)) / eps)
     value = float(a @ f + columns @ (g + log_b) - eps * (a @ logs))
     moved = float(columns.sum()) - mass**2
     dual = float(a @ f + b @ g) - eps * moved
@@ -75,18 +81,31 @@ def prove_balanced(costs: ProvableCosts, a: Array, b: Array, f: Array, g: Array,
     return Proof(f, g, value, objective, dual, max(regularised - dual, 0.0), error, lower, upper)
 
 
+def _row_sums(soft: Any, f: Array, h: Array, eps: float, rho: float) -> tuple[Array, Array, Array]:
+    """f, sum_j p_ij and sum_j p_ij log p_ij; f is first made to answer h where these are out of all measure."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums, logs = soft.entropy(0, f, h, eps, bits=BITS)
+    if not (np.isfinite(logs) & (sums > np.finfo(np.float64).tiny) & (sums < MOST)).all():
+        f = soft.transform(0, h, eps, f)
+        f = f if math.isinf(rho) else f * (rho / (rho + eps))
+        sums, logs = soft.entropy(0, f, h, eps, bits=BITS)
+    return f, sums, logs
+
+
 def _rounded(
     costs: ProvableCosts, a: Array, b: Array, f: Array, g: Array, columns: Array, eps: float
 ) -> tuple[float, float]:
-    """The cost and the regularised objective of the plan rounded to the marginals a and b."""
+    """The cost, with a bound of its rounding, and the regularised objective of the plan rounded to a and b."""
     # Columns first: what was too much is scaled off, and then no row has more than its mass, but for rounding.
-    h = g + eps * np.log(np.minimum(b / np.maximum(columns, np.finfo(np.float64).tiny), 1.0))
+    h = g + eps * np.log(np.where(columns > b, b / np.where(columns > b, columns, 1.0), 1.0))
     log_b = np.log(b)
-    rows, logs = costs.soft.entropy(0, f, h + eps * log_b, eps)
+    rows, logs = costs.soft.entropy(0, f, h + eps * log_b, eps, bits=BITS)
     scale = np.minimum(1.0, 1.0 / np.maximum(rows, np.finfo(np.float64).tiny))
     logs, rows = scale * (logs + rows * np.log(scale)), rows * scale
     kept = np.minimum(columns, b)
-    value = float(a @ (rows * (f + eps * np.log(scale))) + kept @ (h + eps * log_b) - eps * (a @ logs))
+    terms = a * rows * (f + eps * np.log(scale)), kept * (h + eps * log_b), eps * a * logs
+    value = float(terms[0].sum() + terms[1].sum() - terms[2].sum())
+    rounding = (costs.soft.rounding(eps, False) + 2.0**-BITS) * sum(float(np.abs(term).sum()) for term in terms)
     entropy = float(a @ logs - kept @ log_b)  # sum pi log(pi / (a b))
     lack_a, lack_b = np.maximum(a * (1.0 - rows), 0.0), np.maximum(b - kept, 0.0)
     rows_left, cols_left = np.flatnonzero(lack_a > 0.0), np.flatnonzero(lack_b > 0.0)
@@ -105,7 +124,7 @@ def _rounded(
         entropy += float(_x_log(there + more, weight).sum() - _x_log(there, weight).sum())
         shipped = float(more.sum())
     moved = float(kept.sum()) + shipped
-    return value, value + eps * (entropy - moved + mass**2)
+    return value + rounding, value + eps * (entropy - moved + mass**2)
 
 
 def _x_log(x: Array, log_of: Array) -> Array:
@@ -118,13 +137,13 @@ def prove_unbalanced(costs: ProvableCosts, a: Array, b: Array, f: Array, g: Arra
     soft, eps = costs.soft, by.eps
     log_a, log_b = eps * np.log(a), eps * np.log(b)
     if math.isinf(by.rho_b):
-        g = soft.transform(1, f + log_a, eps, g)
-    sums, logs = soft.entropy(0, f, g + log_b, eps)
+        g = soft.transform(1, f + log_a, eps, g, bits=BITS)
+    f, sums, logs = _row_sums(soft, f, g + log_b, eps, by.rho_a)
     if math.isinf(by.rho_a):
         f = f - eps * np.log(sums)
         sums, logs = np.ones_like(sums), logs / sums - np.log(sums)
     rows = a * sums
-    columns = b * np.exp((g - soft.transform(1, f + log_a, eps, g)) / eps)
+    columns = b * np.exp((g - soft.transform(1, f + log_a, eps, g, bits=BITS)) / eps)
     moved, product = float(rows.sum()), float(a.sum()) * float(b.sum())
     value = float(rows @ f + columns @ (g + log_b) - eps * (a @ logs))
     entropy = float(a @ logs - columns @ np.log(b)) - moved + product
@@ -134,7 +153,7 @@ def prove_unbalanced(costs: ProvableCosts, a: Array, b: Array, f: Array, g: Arra
             dual += float(weights @ potential)
             error += float(np.abs(marginal - weights).sum())
             continue
-        wanted = weights * np.exp(-potential / rho)
+        wanted = weights * asked(potential, rho)
         primal += rho * float(_x_log(marginal, np.log(weights)).sum() - marginal.sum() + weights.sum())
         dual += rho * float((weights - wanted).sum())
         error += float(np.abs(marginal - wanted).sum())

@@ -56,7 +56,7 @@ class PointSoftCosts:
         return rows[order[order < len(rows)]], cols[order[order >= len(rows)] - len(rows)]
 
     def coarser(self, a: Array, b: Array) -> tuple[PointSoftCosts, Array, Array, float] | None:
-        """The problem between groups of four points, its masses, and the mean cost within a group; None if too small."""
+        """The problem between groups of four points, its masses, the mean cost within a group; None if too small."""
         if min(self.shape) < 2 * GROUP_LEAST:
             return None
         (x, mass_a, spread), (y, mass_b, other) = (

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from importlib import import_module
+
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 import otgen
+
+couple_file = import_module("otgen.transport.couple")
 
 
 def problem(n, m, seed=0):
@@ -81,9 +86,69 @@ def test_torch_in_index_tensors_out():
     torch = pytest.importorskip("torch")
     x, y, _, _ = problem(16, 16)
     x = torch.tensor(x, dtype=torch.float32, requires_grad=True)
-    i, j = otgen.couple(x, torch.tensor(y, dtype=torch.float32))
+    y = torch.tensor(y, dtype=torch.float32)
+    i, j = otgen.couple(x, y, eps=0.1)
+    assert i.dtype == j.dtype == torch.int64 and i.tolist() == list(range(16))
+    i, j = otgen.couple(x, y)
     assert i.dtype == j.dtype == torch.int64 and i.device == x.device
     assert x[i].shape == (16, 2) and sorted(j.tolist()) == list(range(16))
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_pairs_follow_the_entropic_plan_on_average(replace):
+    x, y, a, b = problem(6, 5)
+    plan = otgen.sinkhorn(x, y, a, b, eps=0.5).plan.toarray()
+    rng = np.random.default_rng(0)
+    options = {"eps": 0.5, "n_pairs": 400, "replace": replace, "seed": rng}
+    total = sum(counts(*otgen.couple(x, y, a, b, **options), (6, 5)) for _ in range(10))
+    expected = 4000 * plan
+    # Pearson's chi-square of 29 degrees of freedom passes 58.3 once in a thousand; rows drawn evenly only lower it.
+    assert ((total - expected) ** 2 / expected).sum() < 58.3
+
+
+@pytest.mark.parametrize("n_pairs", [None, 7, 500])
+def test_entropic_rows_are_drawn_evenly(n_pairs):
+    x, y, a, b = problem(12, 9)
+    i, j = otgen.couple(x, y, a, b, eps=0.3, n_pairs=n_pairs)
+    assert i.dtype == j.dtype == np.int64 and (np.diff(i) >= 0).all() and j.min() >= 0 and j.max() < 9
+    found, expected = np.bincount(i, minlength=12), (n_pairs or 12) * a
+    assert (found >= np.floor(expected - 1e-9)).all() and (found <= np.ceil(expected + 1e-9)).all()
+
+
+def test_a_uniform_entropic_batch_has_each_source_once_and_a_small_eps_is_the_exact_pairing():
+    x, y, _, _ = problem(16, 16)
+    i, j = otgen.couple(x, y, eps=0.5)
+    np.testing.assert_array_equal(i, np.arange(16))
+    exact = otgen.couple(x, y)[1]
+    np.testing.assert_array_equal(otgen.couple(x, y, eps=1e-3)[1], exact)
+    assert (j != exact).any()
+
+
+def test_entropic_points_without_mass_are_never_drawn():
+    x, y, a, b = problem(12, 9)
+    a[[0, 11]] = b[[0, 8]] = 0
+    for replace in (False, True):
+        i, j = otgen.couple(x, y, a / a.sum(), b / b.sum(), eps=1.0, n_pairs=1000, replace=replace)
+        assert not {0, 11} & set(i.tolist()) and not {0, 8} & set(j.tolist())
+
+
+def test_an_interrupt_raises_and_an_unreached_tol_warns(monkeypatch):
+    x, y, _, _ = problem(40, 40)
+    solve_sample = couple_file.solve_sample
+    for eps, fields in ((None, {}), (0.1, {}), (0.1, {"max_iter": 1})):
+        said = {"converged": False, "message": "interrupted at marginal error 1e-2"} if not fields else {}
+
+        def stopped(*arguments, fields=fields, said=said, **options):
+            return dataclasses.replace(solve_sample(*arguments, **options, **fields), **said)
+
+        monkeypatch.setattr(couple_file, "solve_sample", stopped)
+        if said:
+            with pytest.raises(otgen.ConvergenceError, match="not proven: interrupted at .*See .result") as raised:
+                otgen.couple(x, y, eps=eps)
+            assert raised.value.result.value > 0
+        else:
+            with pytest.warns(otgen.ConvergenceWarning, match="Raise max_iter"):
+                assert len(otgen.couple(x, y, eps=0.01)[0]) == 40
 
 
 @pytest.mark.parametrize(
@@ -93,10 +158,15 @@ def test_torch_in_index_tensors_out():
         ({"seed": None}, ValueError, "seed must be an int >= 0 or a numpy Generator; got None"),
         ({"n_pairs": 0}, ValueError, "n_pairs must be None .* or an int >= 1; got 0"),
         ({"n_pairs": 1.5}, ValueError, "n_pairs must be None .* or an int >= 1; got 1.5"),
-        ({"eps": 1.0}, NotImplementedError, "eps=1.0 asks for the entropic solver"),
+        ({"eps": 0.0}, ValueError, "eps must be a positive finite number.*got 0.0"),
         ({"cost": "l2"}, ValueError, "cost must be one of"),
     ],
 )
 def test_bad_options_are_refused(options, error, match):
     with pytest.raises(error, match=match):
         otgen.couple(np.zeros((2, 2)), np.ones((2, 2)), **options)
+
+
+def test_a_batch_is_refused():
+    with pytest.raises(ValueError, match=r"x must have shape \(n, d\); got shape \(2, 3, 2\)"):
+        otgen.couple(np.zeros((2, 3, 2)), np.ones((2, 3, 2)), eps=1.0)

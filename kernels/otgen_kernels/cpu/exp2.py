@@ -102,7 +102,7 @@ def _exp2(z):
 @overload(log2, jit_options=_FLAGS)
 def _log2(s):
     if s is types.float32:
-        least, half_root, one = np.float32(2.0**-126), np.float32(_HALF_ROOT), np.float32(1.0)
+        least, one = np.float32(2.0**-126), np.float32(1.0)
         k0, k1, k2, k3, k4, k5 = _L32
         high, bias, shift, mantissa = np.int32(0x4B000000), np.float32(2.0**23), np.int32(23), np.int32(0x007FFFFF)
         half = np.int32(_root_bits(np.float32(_HALF_ROOT)))

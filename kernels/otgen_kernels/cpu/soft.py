@@ -7,6 +7,7 @@ import numpy as np
 from ..constants import SERIAL_PAIRS, SMALL_DIMS
 from .costs import Cost, describe, scale_by_power, unit_rows
 from .decide import IDENTITY, MAXIMUM, SQUARES
+from .soft_active import ActivePairs, collect
 from .soft_dense import DensePairs, MatrixTiles, dense_points
 from .soft_local import AVERAGE, ENTROPY, GRADIENT, LARGEST, TOTAL, LocalPairs
 
@@ -72,10 +73,10 @@ class _Soft:
         return (guess - np.log2(sums[:, 0])) * (eps / _LOG2_E)
 
     def entropy(
-        self, side: int, f: np.ndarray, h: np.ndarray, eps: float, *, single: bool = False
+        self, side: int, f: np.ndarray, h: np.ndarray, eps: float, *, single: bool = False, bits: float | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return sum_j p_ij and sum_j p_ij log p_ij, p_ij = exp((f_i + h_j - c_ij) / eps)."""
-        guess, sums = self._reduce(ENTROPY, 2, side, f, h, eps, single, None)
+        guess, sums = self._reduce(ENTROPY, 2, side, f, h, eps, single, bits)
         moved = f * (_LOG2_E / eps) - guess
         scale = np.exp2(moved)
         return scale * sums[:, 0], scale * (sums[:, 1] + moved * sums[:, 0]) / _LOG2_E
@@ -89,6 +90,25 @@ class _Soft:
         unit = np.ldexp(columns.astype(np.float64), -size)
         guess, sums = self._reduce(AVERAGE, 1 + columns.shape[1], side, f, h, eps, single, bits, unit)
         return np.ldexp(sums[:, 1:], size) * np.exp2(f * (_LOG2_E / eps) - guess)[:, None]
+
+    def active(
+        self, f: np.ndarray, g: np.ndarray, b: np.ndarray, eps: float, bits: float
+    ) -> ActivePairs | None:
+        """Return the pairs that carry all but 2^-bits of the plan of f and g, and more of them where few do.
+
+        None where a list does not pay. A longer list holds for potentials that move further.
+
+        f must answer g, so that rows of exp((f_i + g_j - c_ij) / eps) b_j sum to about 1; a and b have one mass.
+        """
+        if not isinstance(self._pairs, DensePairs):
+            return None
+        to_bits, log_b = _LOG2_E / eps, np.log2(b)
+        near, h, share = f * to_bits, g * to_bits + log_b, log_b - np.log2(b.sum())
+        for most in (4.0 * bits, 2.0 * bits, bits):
+            found = collect(self._pairs, near, h, share, self._stiffness(eps), most, self.rounding(eps, True))
+            if found is not None:
+                return found
+        return None
 
     def rounding(self, eps: float, single: bool) -> float:
         """Return about how far, relatively, the terms of a sum are off by the arithmetic alone."""
@@ -152,9 +172,7 @@ class SoftPairs(_Soft):
             x, y = (np.ldexp(z.astype(np.float64), -self._exponent) for z in (x, y))
         self._units = x, y
         self._scale = float(self._exponent * p)
-        sides = np.maximum(x.max(0), y.max(0)) - np.minimum(x.min(0), y.min(0))
-        reach = {SQUARES: np.sqrt((sides**2).sum()), MAXIMUM: sides.max()}.get(cost.form, sides.sum())
-        self._largest_cost = float(cost.at(np.float64(reach)))
+        self._largest_cost = float(cost.at(np.float64(_radius(x, y, cost) + _radius(y, x, cost))))
         local = x.shape[1] <= SMALL_DIMS if path is None else path == "local"
         self._pairs = LocalPairs(x, y, cost) if local else dense_points(x, y, cost)
         self._tile_cost = self._pairs.tile_cost() if local and _bilinear(cost) else None
@@ -193,6 +211,13 @@ def _unit_exponent(x: np.ndarray, y: np.ndarray) -> int:
     low, high = np.minimum(x.min(0), y.min(0)).astype(np.float64), np.maximum(x.max(0), y.max(0)).astype(np.float64)
     widest = float((0.5 * high - 0.5 * low).max())  # halves: the difference itself may overflow
     return 4 * round((int(np.frexp(widest)[1]) + 1) / 4) if widest > 0.0 else 0
+
+
+def _radius(x: np.ndarray, y: np.ndarray, cost: Cost) -> float:
+    """The largest distance of a point of x from the centre of both clouds."""
+    away = np.abs(x - 0.5 * (x.mean(0) + y.mean(0)))
+    norms = {SQUARES: np.sqrt(np.einsum("ij,ij->i", away, away)), MAXIMUM: away.max(1)}.get(cost.form, away.sum(1))
+    return float(norms.max())
 
 
 def _bilinear(cost: Cost) -> bool:

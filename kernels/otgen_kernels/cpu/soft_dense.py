@@ -1,8 +1,8 @@
 """Sums of 2^z over pairs from tiles of costs: a GEMM in high dimension, loops, or the user's own matrix.
 
 z_ij = k (near_i + h_j - c_ij) as in soft_local. A tile of x . y (or of distances, or of the matrix) is made in a buffer
-that stays in cache; behind it each run of 64 pairs is looked at first, and only where one of them can be seen in the sum
-are its powers taken.
+that stays in cache; behind it each run of 64 pairs is looked at first, and only where one of them can be seen in the
+sum are its powers taken.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from . import pool
 from .costs import Cost
 from .decide import ABSOLUTES, IDENTITY, ROOT, SQUARE, SQUARES
 from .exp2 import LOWEST, exp2, log2
-from .soft_local import AVERAGE, FAR, GRADIENT, HIGH, LARGEST, TOTAL
+from .soft_local import AVERAGE, FAR, GRADIENT, LARGEST, TOTAL
 
 _options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
@@ -30,7 +30,7 @@ def fold_tile(product, row_term, column_term, factor, shape, q, cut, mode, low, 
     """
     size = product.shape[2]
     z = column_term[0].copy()
-    z[0], z[1] = 0.0, HIGH
+    z[0], z[1] = 0.0, -0.5 * low
     zero, high = z[0], z[1]
     for r in range(product.shape[0]):
         first = row_term[r]
@@ -59,9 +59,9 @@ def fold_tile(product, row_term, column_term, factor, shape, q, cut, mode, low, 
                     for t in range(size):
                         product[r, b, t] = zero
                 continue
-            if not peak <= high:  # a poor guess
+            if not peak <= high:  # a poor guess: powers stop half way to the end of exp2
                 for t in range(size):
-                    z[t] = z[t] if z[t] <= high else high
+                    z[t] = min(high, z[t])
             total, moment = zero, zero
             if mode == TOTAL:
                 for t in range(size):
@@ -116,7 +116,7 @@ def square_distances(product, near, far, x, y, doubt, unit):
 
 @njit(**_options)
 def close_gradients(weights, product, doubt, x, y, scale, sums):
-    """scale sum_t weights_rt (x_r - y_t) over the pairs whose s is below doubt_r into sums[:, 1:]; their weights end."""
+    """Add scale sum_t weights_rt (x_r - y_t) over pairs of s below doubt_r to sums[:, 1:], and end their weights."""
     for r in range(product.shape[0]):
         for t in range(product.shape[1]):
             if product[r, t] < doubt[r]:
@@ -228,14 +228,16 @@ class GemmTiles:
         # Centred points: sum_j w_j (x - y_j) keeps its digits where the clouds are far from the origin.
         points = self._points(weights.dtype)
         twice = 2.0 * self._cost.unit
-        if self._cost.q < 1.0:  # dc/ds grows without bound: the digits of a close pair must not meet the others'
-            found = np.empty_like(weights)
-            self.fill(side, lo, hi, first, last, 0.0, found)
+        x, y, q = self._exact[side][lo:hi], self._exact[1 - side][first:last], self._cost.q
+        mass = weights.sum(1, dtype=np.float64)
+        if q < 1.0:  # dc/ds = q s^(q - 1) has no bound: the digits of a close pair must not meet the others'
             doubt = self._doubt(side, lo, hi, first, last, weights.dtype)
-            x, y = self._exact[side][lo:hi], self._exact[1 - side][first:last]
-            close_gradients(weights, found, doubt, x, y, twice, sums)
-        mass = weights.sum(1, dtype=np.float64)[:, None]
-        sums[:, 1:] += twice * (mass * self._exact[side][lo:hi] - weights @ points[1 - side][first:last])
+            if (mass > q * np.maximum(doubt, np.finfo(doubt.dtype).tiny) ** (q - 1.0)).any():
+                found = np.empty_like(weights)
+                self.fill(side, lo, hi, first, last, 0.0, found)
+                close_gradients(weights, found, doubt, x, y, twice, sums)
+                mass = weights.sum(1, dtype=np.float64)
+        sums[:, 1:] += twice * (mass[:, None] * x - weights @ points[1 - side][first:last])
 
 
 class LoopTiles:
@@ -295,7 +297,21 @@ class DensePairs:
     """All pairs of a problem under one cost, reduced behind tiles of `Tiles`."""
 
     def __init__(self, tiles: Tiles, cost: Cost):
-        self._tiles, self._cost = tiles, cost
+        self.tiles, self.cost = tiles, cost
+
+    def terms(
+        self, side: int, near: np.ndarray, h: np.ndarray, k: float, dtype: np.dtype
+    ) -> tuple[np.ndarray, np.ndarray, np.floating]:
+        """The row term (n,), the column term in runs (runs, 64) and the factor of z = row + column + factor s^q."""
+        row_term, column_term, factor = self.tiles.prepare(side, k, dtype)
+        m = len(column_term)
+        # Moved so that both terms are small where it matters: near and h of transport differ from the norms by little.
+        row_term, column_term = row_term + near, column_term + h
+        shift = column_term.max()
+        row_term = np.clip(row_term + shift, -FAR, FAR).astype(dtype)
+        padded = np.full(-(-m // SOFT_RUN) * SOFT_RUN, -FAR, dtype)
+        padded[:m] = np.maximum(column_term - shift, -FAR)
+        return row_term, padded.reshape(-1, SOFT_RUN), dtype.type(factor)
 
     def reduce(
         self, side: int, near: np.ndarray, h: np.ndarray, k: float, mode: int, sums: np.ndarray, *,
@@ -303,18 +319,11 @@ class DensePairs:
         serial: bool = False,
     ) -> None:  # fmt: skip
         """As LocalPairs.reduce."""
-        tiles, cost = self._tiles, self._cost
+        tiles, cost = self.tiles, self.cost
         n, m = tiles.shape[side], tiles.shape[1 - side]
-        row_term, column_term, factor = tiles.prepare(side, k, dtype)
-        # Moved so that both terms are small where it matters: near and h of transport differ from the norms by little.
-        row_term, column_term = row_term + near, column_term + h
-        shift = column_term.max()
-        row_term = np.clip(row_term + shift, -FAR, FAR).astype(dtype)
-        padded = np.full(-(-m // SOFT_RUN) * SOFT_RUN, -FAR, dtype)
-        padded[:m] = np.maximum(column_term - shift, -FAR)
-        column_term = padded.reshape(-1, SOFT_RUN)
+        row_term, column_term, factor = self.terms(side, near, h, k, dtype)
         cut = dtype.type(-(bits + np.log2(m)))
-        scalars = dtype.type(factor), cost.shape, dtype.type(cost.q), cut, mode, dtype.type(LOWEST[dtype])
+        scalars = factor, cost.shape, dtype.type(cost.q), cut, mode, dtype.type(LOWEST[dtype])
         values = None if columns is None else columns.astype(dtype, copy=False)
 
         def work(task: int) -> None:
@@ -322,9 +331,9 @@ class DensePairs:
             if rows is not None and not rows[lo:hi].any():
                 return
             out = np.full((hi - lo, sums.shape[1]), -FAR if mode == LARGEST else 0.0)
-            room = np.zeros((hi - lo) * min(SOFT_COLUMNS, padded.size), dtype)
-            for first in range(0, padded.size, SOFT_COLUMNS):
-                end = min(first + SOFT_COLUMNS, padded.size)
+            room = np.zeros((hi - lo) * min(SOFT_COLUMNS, column_term.size), dtype)
+            for first in range(0, column_term.size, SOFT_COLUMNS):
+                end = min(first + SOFT_COLUMNS, column_term.size)
                 last = min(end, m)
                 whole = room[: (hi - lo) * (end - first)].reshape(hi - lo, end - first)
                 product = whole[:, : last - first]

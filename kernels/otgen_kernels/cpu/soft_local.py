@@ -1,7 +1,7 @@
 """Sums of 2^z over pairs in low dimension: tiles of neighbours, whose far pairs are skipped by a bound on z.
 
-z_ij = k (near_i + h_j - c(x_i, y_j)), k = log2(e) / eps. With any guess `near` of v_i = -eps log sum_j exp((h_j - c)/eps)
-the sums are of the size of 1, so nothing has to be known about their largest term first, and a pair with
+z_ij = k (near_i + h_j - c(x_i, y_j)), k = log2(e) / eps. With any guess `near` of the answer
+v_i = -eps log sum_j exp((h_j - c_ij) / eps) the sums are of the size of 1, so nothing has to be known about their largest term first, and a pair with
 z < -(bits of the precision + log2 m) cannot be seen in them. Pairs are compared tile by tile: 32 rows around their
 centre, 128 columns around theirs. Against a tile's centre the offsets of a block are computed in float64; what is left
 for the pairs is small: float32 does not cancel, however small eps is.
@@ -24,9 +24,6 @@ LARGEST, TOTAL, ENTROPY, AVERAGE, GRADIENT = range(5)
 
 FAR = 1e30
 """Minus this is the height of a column that pads a block: below every real one, and finite in float32."""
-
-HIGH = 64.0
-"""z above which a power stays at 2^64: exp2 would leave the floats, and a sum that large only says: guess again."""
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
@@ -71,7 +68,8 @@ def local_rows(
     taken = np.zeros(size, np.bool_)
     slope, from_centre = local[0, :, 0].copy(), local[0, :, 0].copy()
     cast = local[0, 0].copy()  # a number takes the precision of the pairs on its way through an array of theirs
-    cast[0], cast[1], cast[2], cast[3], cast[4], cast[5] = k, unit, q, 0.0, 2.0, HIGH
+    cast[0], cast[1], cast[2], cast[3], cast[4], cast[5] = k, unit, q, 0.0, 2.0, FAR if mode == LARGEST else -0.5 * low
+    # z stops half way to where exp2 ends: a sum that large only says that the guess was poor. min(high, NaN) is high.
     kw, unit_w, q_w, zero, two, high = cast[0], cast[1], cast[2], cast[3], cast[4], cast[5]
     for b in range(blocks):
         # The boxes of the tile and of the block: most pairs of tiles end here where eps is small.
@@ -146,7 +144,7 @@ def local_rows(
                     e = first + offset[t]
                     for c in range(d):
                         e += slope[c] * local[b, c, t]
-                    z[t] = e
+                    z[t] = min(high, e)
             else:
                 cast[0] = base[r] + highest[b]
                 first = cast[0]
@@ -163,26 +161,22 @@ def local_rows(
                     distance[t] = unit_w * e
                 if shape == IDENTITY:
                     for t in range(size):
-                        z[t] = first + offset[t] - kw * distance[t]
+                        z[t] = min(high, first + offset[t] - kw * distance[t])
                 elif shape == ROOT:
                     for t in range(size):
-                        z[t] = first + offset[t] - kw * np.sqrt(distance[t])
+                        z[t] = min(high, first + offset[t] - kw * np.sqrt(distance[t]))
                 elif shape == SQUARE:
                     for t in range(size):
-                        z[t] = first + offset[t] - kw * (distance[t] * distance[t])
+                        z[t] = min(high, first + offset[t] - kw * (distance[t] * distance[t]))
                 else:
                     for t in range(size):
-                        z[t] = first + offset[t] - kw * exp2(q_w * log2(distance[t]))
+                        z[t] = min(high, first + offset[t] - kw * exp2(q_w * log2(distance[t])))
             if mode == LARGEST:
                 peak = z[0]
                 for t in range(size):
                     peak = max(peak, z[t])
                 sums[i, 0] = max(sums[i, 0], np.float64(peak))
                 continue
-            # Only a poor guess comes here, or terms so large that their rounding in float32 could pass the bound.
-            if not (bound <= HIGH and abs(first) <= 2.0**22):
-                for t in range(size):
-                    z[t] = z[t] if z[t] <= high else high
             total = zero
             if mode == TOTAL:
                 for t in range(size):
@@ -325,7 +319,8 @@ class LocalPairs:
         out = np.full(sums.shape, -FAR if mode == LARGEST else 0.0)
         arguments = (
             far_cloud.points, far_cloud.local(dtype), far_cloud.centres, far_cloud.widths, heights, heights.max(1),
-            values, (0,) * d, (0,) * cost.form, cost.shape, cost.q, cost.unit, k, cut, mode, dtype.type(LOWEST[dtype]), out,
+            values, (0,) * d, (0,) * cost.form, cost.shape, cost.q, cost.unit, k, cut, mode,
+            dtype.type(LOWEST[dtype]), out,
         )  # fmt: skip
 
         def work(task: int) -> None:
