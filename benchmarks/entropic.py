@@ -28,7 +28,7 @@ from measure import LIMIT, in_child
 from report import Block
 
 CHILD = Path(__file__).with_name("entropic_child.py")
-PEER_LIMIT = 300.0  # seconds of a peer's process
+PEER_LIMIT = 90.0  # seconds of a peer's process: several times what its target needs
 CACHE_POINTS = 2_048  # enough for every kernel of a case
 # A solve counts where its true error is this part above its tolerance at most: peers round their own in float32.
 SLACK = 1.1

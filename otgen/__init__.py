@@ -2,6 +2,7 @@
 
 from .transport.barycenter import Barycenter as Barycenter
 from .transport.barycenter import barycenter as barycenter
+from .transport.batch import TransportBatch as TransportBatch
 from .transport.couple import couple as couple
 from .transport.divergence import sinkhorn_divergence as sinkhorn_divergence
 from .transport.entropic import sinkhorn as sinkhorn

@@ -53,7 +53,10 @@ def read_points(x: Any, y: Any, *, columns: bool = False) -> tuple[np.ndarray, n
 
 def is_batch(x: Any) -> bool:
     """Return whether x has three axes: many clouds at once."""
-    return (x.ndim if hasattr(x, "ndim") else np.ndim(x)) == 3
+    try:
+        return (x.ndim if hasattr(x, "ndim") else np.ndim(x)) == 3
+    except ValueError:  # a ragged list: read_points has the words
+        return False
 
 
 def read_batches(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray, Home]:
@@ -89,11 +92,15 @@ def read_batch_weights(a: Any, b: Any, shape: tuple[int, int, int], *, unequal: 
                 f"{array.shape}. Pass one row of weights a problem."
             )
         found.append(array if array is None or array.ndim == 1 else list(array))
-    rows = []
-    for k in range(count):
+    rows, own = [], any(isinstance(value, list) for value in found)
+    for k in range(count if own else 1):
         pair = (value[k] if isinstance(value, list) else value for value in found)
-        one, other = read_weights(*pair, *sizes, unequal=unequal, entropic=True)
+        try:
+            one, other = read_weights(*pair, *sizes, unequal=unequal, entropic=True)
+        except ValueError as error:
+            raise ValueError(f"in problem {k} of the batch {error}" if own else str(error)) from None
         rows.append([np.full(size, 1.0 / size) if w is None else w for w, size in zip((one, other), sizes)])
+    rows = rows if own else rows * count
     return tuple(np.ascontiguousarray([row[side] for row in rows]) for side in (0, 1))
 
 

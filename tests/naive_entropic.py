@@ -68,7 +68,5 @@ def optimum(C, a, b, eps: float, rho_a=math.inf, rho_b=math.inf) -> float:
 def divergence(x, y, a, b, eps: float, metric="euclidean", p=2.0, rho_a=math.inf, rho_b=math.inf) -> float:
     """OT(a, b) - OT(a, a) / 2 - OT(b, b) / 2 + (eps / 2) (m(a) - m(b))^2."""
     joint = optimum(cost_matrix(x, y, metric, p), a, b, eps, rho_a, rho_b)
-    alone = [
-        optimum(cost_matrix(z, z, metric, p), w, w, eps, rho, rho) for z, w, rho in ((x, a, rho_a), (y, b, rho_b))
-    ]
+    alone = [optimum(cost_matrix(z, z, metric, p), w, w, eps, rho, rho) for z, w, rho in ((x, a, rho_a), (y, b, rho_b))]
     return joint - 0.5 * sum(alone) + 0.5 * eps * float(a.sum() - b.sum()) ** 2

@@ -63,47 +63,58 @@ class Annealing:
         self.levels = [Level(costs, a, b, 0.0)]
         self._progress, self._began = progress, time.perf_counter()
         self._done = 0  # sweeps on the finest level
+        self._latest: tuple[int, Potentials] = 0, Potentials(np.zeros(len(a)), np.zeros(len(b)))
 
     def run(self, start: Potentials | None) -> Run:
         """Anneal, or begin from `start` at the user's eps; Ctrl-C ends with what there is."""
-        at, potentials, message = 0, start, ""
+        self._latest = 0, start or self._latest[1]
         try:
-            if start is None and self.symmetric:  # from anywhere in a dozen sweeps, at any eps
-                potentials = self._zeros(0)
-            elif start is None:
-                self._add_levels()
-                stages = self._stages()
-                at, potentials = stages[0][0], self._zeros(stages[0][0])
-                for level, eps in stages[:-1]:
-                    potentials = self._extended(potentials, at, level, eps)
-                    at = level
-                    tol, most = (STAGE_TOL, STAGE_SWEEPS) if level == 0 else (COARSE_TOL, COARSE_SWEEPS)
-                    potentials = self._iterate(potentials, level, eps, max(self.tol, tol), most)
-                potentials = self._extended(potentials, at, 0, self.by.eps)
-                at = 0
-            potentials = self._finish(potentials, given=start is not None)
+            # The symmetric iteration comes from anywhere, at any eps, in a dozen sweeps.
+            if start is None and not self.symmetric:
+                self._descend()
+            potentials = self._finish(self._latest[1], given=start is not None)
         except KeyboardInterrupt:
-            message = INTERRUPTED
-            potentials = self._zeros(0) if potentials is None else self._extended(potentials, at, 0, self.by.eps)
-        return Run(potentials, self._done, message)
+            return self._interrupted()
+        return Run(potentials, self._done, "")
+
+    def _descend(self) -> None:
+        """All stages but the last, which is on the finest level at the user's eps; leaves where that starts."""
+        self._add_levels()
+        stages = self._stages()
+        at = stages[0][0]
+        potentials = self._zeros(at)
+        for level, eps in stages[:-1]:
+            potentials = self._extended(potentials, at, level, eps)
+            at = level
+            tol, most = (STAGE_TOL, STAGE_SWEEPS) if level == 0 else (COARSE_TOL, COARSE_SWEEPS)
+            potentials = self._iterate(potentials, level, eps, max(self.tol, tol), most)
+        self._latest = 0, self._extended(potentials, at, 0, self.by.eps)
+
+    def _interrupted(self) -> Run:
+        """What the last complete sweep came to, on the finest level."""
+        level, potentials = self._latest
+        return Run(self._extended(potentials, level, 0, self.by.eps), self._done, INTERRUPTED)
 
     def resume(self, potentials: Potentials) -> Run:
         """Go on in float64, where the proof found more error than float32 saw."""
-        message = ""
+        self._latest = 0, potentials
         try:
             potentials = self._iterate(potentials, 0, self.by.eps, self.tol, self.max_iter, single=False)
         except KeyboardInterrupt:
-            message = INTERRUPTED
-        return Run(potentials, self._done, message)
+            return self._interrupted()
+        return Run(potentials, self._done, "")
 
     def _finish(self, potentials: Potentials, given: bool) -> Potentials:
         """The last stage: float32 as far as it reaches, float64 from there."""
         reach = SINGLE_ERROR * self.levels[0].costs.soft.rounding(self.by.eps, True)
-        if given and self.tol < reach:  # it may be better than float32 can see
+        error = math.inf  # what potentials of another eps were left with says nothing
+        if given and self.tol < reach:  # they may be better than float32 can see
             potentials = self._iterate(potentials, 0, self.by.eps, self.tol, 1, single=False)
-        if max(self.tol, reach) < min(potentials.error, 0.1):
+            error = potentials.error
+        if reach < 0.1 and error > max(self.tol, reach):
             potentials = self._single(potentials, max(self.tol, reach))
-        if self.tol < reach and potentials.error > self.tol:
+            error = potentials.error
+        if self.tol < reach and error > self.tol:
             potentials = self._iterate(potentials, 0, self.by.eps, self.tol, self.max_iter, single=False)
         return potentials
 
@@ -118,9 +129,10 @@ class Annealing:
                     return potentials
                 bits = ACTIVE_BITS - math.log2(tol)
                 active = problem.costs.soft.active(potentials.f, potentials.g, problem.b, eps, bits)
-                if active is None:
+                most = min(ACTIVE_SWEEPS, self.max_iter - self._done - 1)  # the last sweep is over all pairs
+                if active is None or most < 1:
                     break
-                trial = self._iterate(potentials, 0, eps, ACTIVE_TOL * tol, ACTIVE_SWEEPS, soft=active)
+                trial = self._iterate(potentials, 0, eps, ACTIVE_TOL * tol, most, soft=active)
                 trial = self._iterate(trial, 0, eps, tol, 1)
                 if not trial.error < 0.5 * potentials.error:
                     break
@@ -137,11 +149,11 @@ class Annealing:
             most = min(most, self.max_iter - self._done)
         if most <= 0:
             return start
-        if single is None:
-            single = SINGLE_ERROR * soft.rounding(eps, True) < max(tol, 1e-3)
+        in_single = SINGLE_ERROR * soft.rounding(eps, True) < max(tol, 1e-3) if single is None else single
         before = self._done
 
-        def report(sweep: int, error: float) -> None:
+        def report(sweep: int, found: Potentials) -> None:
+            self._latest = level, found
             if level == 0:
                 self._done = before + sweep
             if self._progress is not None:
@@ -151,13 +163,13 @@ class Annealing:
                         "levels": len(self.levels),
                         "eps": eps,
                         "iteration": sweep,
-                        "error": error,
+                        "error": found.error,
                         "tol": tol,
                         "seconds": time.perf_counter() - self._began,
                     }
                 )
 
-        sweeps = Sweeps(tol, most, single, report)
+        sweeps = Sweeps(tol, most, in_single, report)
         if self.symmetric:
             return iterate_symmetric(soft, problem.a, by, start, sweeps)
         return iterate(soft, problem.a, problem.b, by, start, sweeps)

@@ -16,7 +16,7 @@ from .entropic import sinkhorn
 from .exact import solve_sample
 from .iteration import Secants
 from .regularisation import DEFAULT_TOL, read_regularisation
-from .result import ConvergenceWarning, Transport
+from .result import ConvergenceWarning, Transport, warn
 
 Array = np.ndarray
 Progress = Callable[[dict[str, Any]], None] | None
@@ -196,7 +196,7 @@ class _Steps:
             message = f"converged {where}"
         converged = message.startswith("converged")
         if not converged:
-            warnings.warn(ConvergenceWarning(message), stacklevel=4)
+            warn(message)
         return Barycenter(
             points=points,
             weights=self._own,

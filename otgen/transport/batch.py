@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,14 +15,15 @@ from .. import autograd
 from ..arrays import Home, home_beside, library_of, read_batch_weights, read_batches
 from .annealing import Run
 from .costs import Cost, check_domain, diameter
-from .entropic_problem import PointProblem, Power, Solution
+from .entropic_problem import NO_GRADIENT, REACH, PointProblem, Power, Solution
 from .iteration import Potentials, dual_value
 from .potentials import centred
-from .regularisation import Regularisation, read_stopping
-from .result import ConvergenceWarning, Transport
+from .regularisation import COARSEST, Regularisation, check_reach, read_stopping
+from .result import Transport, warn
 from .rounding import Proof
 
 Array = np.ndarray
+EPS = float(np.finfo(np.float64).eps)
 
 SMALL_PAIRS = 2**20
 """Pairs of one problem, 8 MB of costs, up to which it is solved whole by one thread beside the others."""
@@ -60,9 +60,16 @@ class TransportBatch:
         return len(self.converged)
 
     def __getitem__(self, k: int) -> Transport:
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
+            raise TypeError(
+                f"a batch is indexed by one int; got {k!r}. Index its arrays, such as batch.value, for more."
+            )
         if not -len(self) <= k < len(self):
             raise IndexError(f"this batch holds {len(self)} problems; got index {k}.")
-        return self._one(k % len(self))
+        one = self._one(k % len(self))
+        if library_of(self.value) == "torch":  # with their gradients
+            one = replace(one, value=self.value[k], objective=self.objective[k])
+        return one
 
     def __iter__(self) -> Iterator[Transport]:
         return (self[k] for k in range(len(self)))
@@ -87,46 +94,53 @@ class Batch:
             unit = _unit_of(x, y, cost)
         self.unit = unit
         self.exponent, self.per_length = unit * cost.p, unit * (cost.p - 1.0)
-        self.points = tuple(np.ldexp(z.astype(np.float64), -unit).astype(z.dtype) for z in (x, y)) if unit else (x, y)
-        self.scaled = Regularisation(*(value * 2.0**-self.exponent for value in (by.eps, by.rho_a, by.rho_b)))
+        self.points = _times_two_to(-unit, x), _times_two_to(-unit, y)
+        self.scaled = Regularisation(*(Power(-self.exponent)(value) for value in (by.eps, by.rho_a, by.rho_b)))
         self.options = {"metric": cost.metric, "p": cost.p, "eps": self.scaled.eps}
 
     def solve(self, tol: float, max_iter: int) -> tuple[Array, Array, Array]:
         """Potentials f (B, n), g (B, m) and figures (B, 9), at unit size."""
         if self.a.shape[1] * self.b.shape[1] > SMALL_PAIRS:
             return self._one_by_one(tol, max_iter)
-        rho = {"rho_a": self.scaled.rho_a, "rho_b": self.scaled.rho_b}
         symmetric = self.scaled.rho_a == self.scaled.rho_b and all(
             one.shape == other.shape and np.array_equal(one, other)
             for one, other in ((self.x, self.y), (self.a, self.b))
         )
         return kernels.sinkhorn_batch(
-            *self.points, self.a, self.b, **self.options, **rho, tol=tol, max_iter=max_iter, symmetric=symmetric
-        )
+            *self.points, self.a, self.b, rho_a=self.scaled.rho_a, rho_b=self.scaled.rho_b,
+            tol=tol, max_iter=max_iter, symmetric=symmetric, **self.options,
+        )  # fmt: skip
 
     def _one_by_one(self, tol: float, max_iter: int) -> tuple[Array, Array, Array]:
         """The same where one problem is large enough for all threads."""
         f, g, figures = np.empty(self.a.shape), np.empty(self.b.shape), np.full((len(self.a), 9), np.nan)
         for k in range(len(self.a)):
             problem = self.problem(k, self.points, self.scaled)
-            found = problem.solve(None, tol, max_iter, None, self.home.dtype)
+            found, up = problem.solve(None, tol, max_iter, None, self.home.dtype), Power(problem.exponent)
             proof = found.proof
-            f[k], g[k] = problem.extended(proof)
-            figures[k, :5] = proof.value, proof.objective, proof.dual_value, proof.gap, proof.marginal_error
+            f[k], g[k] = (up(potential) for potential in problem.extended(proof))
+            figures[k, :4] = up(np.array([proof.value, proof.objective, proof.dual_value, proof.gap]))
             if proof.lower_bound is not None:
-                figures[k, 5:7] = proof.lower_bound, proof.upper_bound
-            figures[k, 7:] = found.run.n_iter, found.scale
+                figures[k, 5:7] = up(np.array([proof.lower_bound, proof.upper_bound]))
+            figures[k, [4, 7, 8]] = proof.marginal_error, found.run.n_iter, found.scale
         return f, g, figures
 
     def problem(self, k: int, points: tuple[Array, Array], by: Regularisation) -> PointProblem:
         """The k-th problem by itself."""
         return PointProblem(points[0][k], points[1][k], self.a[k], self.b[k], self.cost, by)
 
+    def reach(self) -> float:
+        """The error that float64 can be trusted to tell at this eps, under the largest cost within a problem."""
+        cost, (x, y) = self.cost, self.points
+        lengths = [diameter(cost.metric, *clouds) for clouds in zip(x, y)]
+        return REACH * EPS * (16.0 + math.log2(math.e) * max(lengths) ** cost.p / self.scaled.eps)
+
     def dual(self, f: Array, g: Array) -> Array:
         """The dual values of any potentials, at unit size: lower bounds of the optima."""
         masses = kernels.plan_mass_batch(*self.points, self.a, self.b, f, g, **self.options)
-        rows = zip(self.a, self.b, f, g, masses)
-        return np.array([dual_value(*one, self.scaled) for one in rows])
+        f, g = np.where(self.a > 0, f, 0.0), np.where(self.b > 0, g, 0.0)
+        count = range(len(masses))
+        return np.array([dual_value(self.a[k], self.b[k], f[k], g[k], masses[k], self.scaled) for k in count])
 
     def gradients(self, f: Array, g: Array) -> tuple[Array, Array]:
         """Gradients of the objectives in x and y."""
@@ -159,20 +173,25 @@ class Batch:
         converged = error <= tol * mass
         warn_of(converged, error / mass, tol)
 
+        bounded = self.by.balanced
+
         def one(k: int) -> Transport:
-            bounds = (None, None) if np.isnan(lower[k]) else (float(lower[k]), float(upper[k]))
             problem = self.problem(k, (self.x, self.y), self.by)
             to_own = Power(self.exponent - problem.exponent)
-            keep = problem.keep_x, problem.keep_y
-            numbers = (float(to_own(z[k])) for z in (value, objective, dual, gap))
-            lower_k, upper_k = (None if z is None else to_own(z) for z in bounds)
-            proof = Proof(to_own(f[k][keep[0]]), to_own(g[k][keep[1]]), *numbers, float(error[k]), lower_k, upper_k)
+            proof = Proof(
+                f=to_own(f[k][problem.keep_x]),
+                g=to_own(g[k][problem.keep_y]),
+                value=to_own(value[k]),
+                objective=to_own(objective[k]),
+                dual_value=to_own(dual[k]),
+                gap=to_own(gap[k]),
+                marginal_error=float(error[k]),
+                lower_bound=to_own(lower[k]) if bounded else None,
+                upper_bound=to_own(upper[k]) if bounded else None,
+            )
             run = Run(Potentials(proof.f, proof.g), int(sweeps[k]), "")
-            with warnings.catch_warnings():  # said once, for the batch
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                return problem.transport(Solution(proof, run, tol, float(mass[k])), home)
+            return problem.transport(Solution(proof, run, tol, float(mass[k])), home)
 
-        bounded = self.by.balanced
         batch = TransportBatch(
             value=home.array(up(value)), objective=home.array(up(objective)), dual_value=up(dual), gap=up(gap),
             lower_bound=up(lower) if bounded else None, upper_bound=up(upper) if bounded else None,
@@ -185,14 +204,22 @@ class Batch:
             return batch
         weights = self.at_fixed_mass(*self.weight_gradients(f, g))
         pairs = list(zip(inputs, (*self.gradients(f, g), *weights)))
-        return replace(batch, objective=autograd.attach(up(objective), home, pairs, batched=True))
+        return replace(
+            batch,
+            objective=autograd.attach(up(objective), home, pairs, batched=True),
+            value=autograd.refuse(up(value), home, inputs, NO_GRADIENT),
+        )
 
 
 def _unit_of(x: Array, y: Array, cost: Cost) -> int:
+    check_domain(cost, x, y)
     clouds = x.reshape(-1, x.shape[2]), y.reshape(-1, y.shape[2])
-    check_domain(cost, *clouds)
     largest = 0.0 if cost.metric == "cosine" else diameter(cost.metric, *clouds)
     return 4 * round(math.frexp(largest)[1] / 4) if largest > 0 else 0  # 2^(unit p) is exact for the usual p
+
+
+def _times_two_to(exponent: int, x: Array) -> Array:
+    return np.ldexp(x.astype(np.float64), exponent).astype(x.dtype) if exponent else x
 
 
 def warn_of(converged: Array, error: Array, tol: float) -> None:
@@ -203,7 +230,7 @@ def warn_of(converged: Array, error: Array, tol: float) -> None:
             f"{missed} of {len(converged)} problems stopped at marginal errors up to {float(error.max()):.1e} of the "
             f"mass, above tol={tol:g}. Raise max_iter, eps or tol"
         )
-        warnings.warn(ConvergenceWarning(message), stacklevel=5)
+        warn(message)
 
 
 def read_batch(
@@ -214,9 +241,14 @@ def read_batch(
     shape = (len(x_host), x_host.shape[1], y_host.shape[1])
     a_host, b_host = read_batch_weights(a, b, shape, unequal=not by.balanced, x=x, y=y)
     home = home_beside(home, a=a, b=b)
-    tol, max_iter = read_stopping(tol, max_iter, None, home.dtype)
+    given, (tol, max_iter) = tol, read_stopping(tol, max_iter, None, home.dtype)
+    batch = Batch(x_host, y_host, a_host, b_host, cost, by, home)
+    reach = batch.reach() if 0.0 < batch.scaled.eps < math.inf else math.inf
+    if given is None and reach <= COARSEST:
+        tol = max(tol, reach)
+    check_reach(tol, reach, by.eps)
     spread = [w.expand(shape[0], -1) if library_of(w) == "torch" and w.ndim == 1 else w for w in (a, b)]
-    return Batch(x_host, y_host, a_host, b_host, cost, by, home), tol, max_iter, (x, y, *spread)
+    return batch, tol, max_iter, (x, y, *spread)
 
 
 def sinkhorn_batch(

@@ -54,15 +54,19 @@ def check_p(p: Any) -> float:
 
 
 def check_domain(cost: Cost, x: np.ndarray, y: np.ndarray) -> None:
-    """Raise where cost is undefined or cannot be represented: cosine of a zero vector, a power beyond float64."""
+    """Raise where cost is undefined or cannot be represented: cosine of a zero vector, a power beyond float64.
+
+    x and y are clouds (n, d), (m, d) or batches of them.
+    """
+    flat = x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1])
     if cost.metric == "cosine":
-        for name, points in (("x", x), ("y", y)):
+        for name, shape, points in zip("xy", (x.shape, y.shape), flat):
             zero = ~points.any(axis=1)
             if zero.any():
-                raise ValueError(
-                    f"cosine needs non-zero vectors; row {int(np.argmax(zero))} of {name} is zero. Drop it."
-                )
-    largest = diameter(cost.metric, x, y)
+                *problem, row = (int(k) for k in np.unravel_index(np.argmax(zero), shape[:-1]))
+                where = f"row {row} of {name}" + (f"[{problem[0]}]" if problem else "")
+                raise ValueError(f"cosine needs non-zero vectors; {where} is zero. Drop it.")
+    largest = diameter(cost.metric, *flat)
     if largest > 0 and not -1000 < cost.p * math.log2(largest) < 1020:
         raise ValueError(
             f"{cost} leaves the range of float64: distances reach {largest:.3g}. Rescale x and y together, or lower p."

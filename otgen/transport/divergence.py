@@ -10,8 +10,9 @@ from .. import autograd
 from ..arrays import home_beside, is_batch, read_points, read_weights
 from .batch import divergence_batch
 from .costs import check_domain, parse_cost
-from .entropic_problem import Dual, PointProblem, Power, Progress, warn
+from .entropic_problem import Dual, PointProblem, Power, Progress, shortfall
 from .regularisation import Regularisation, check_alone, read_regularisation
+from .result import warn
 
 
 def sinkhorn_divergence(
@@ -58,7 +59,7 @@ def sinkhorn_divergence(
     duals = [problem.dual(tol, max_iter, progress, home.dtype) for problem in dict.fromkeys(problems)]
     worst = max(duals, key=lambda dual: dual.missed)
     if not worst.missed <= 1.0:
-        warn(worst.run, worst.tol, worst.run.potentials.error)
+        warn(shortfall(worst.run, worst.tol, worst.run.potentials.error))
     duals = duals * 3 if between.symmetric else duals
     lack = float(weights[0].sum() - weights[1].sum())
     joint = duals[0].value if between.symmetric else max(duals[0].value, _from_alone(between, alone, duals))

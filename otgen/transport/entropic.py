@@ -9,7 +9,7 @@ from .batch import sinkhorn_batch
 from .costs import check_domain, parse_cost
 from .entropic_problem import MatrixProblem, PointProblem, Progress
 from .regularisation import check_alone, read_potentials, read_regularisation
-from .result import Transport
+from .result import Transport, warn
 
 
 def sinkhorn(
@@ -40,7 +40,7 @@ def sinkhorn(
     Transport.objective is differentiable for torch tensors (once, in points and weights); value is not. lower_bound and
     upper_bound bracket the unregularised optimum (None if unbalanced). x (B, n, d) and y (B, m, d), with a (B, n) or
     (n,) and b likewise, are B problems solved at once: a TransportBatch, each with its own convergence. Raises
-    ValueError or TypeError for bad input. Memory O(n + m). Sources: in the files beside this one (annealing, iteration, rounding).
+    ValueError or TypeError for bad input. Memory O(n + m). Sources: in annealing, iteration and rounding beside this.
     """
     by, parsed = read_regularisation(eps, unbalanced), parse_cost(cost)
     if is_batch(x) or is_batch(y):
@@ -54,6 +54,8 @@ def sinkhorn(
     problem = PointProblem(x_host, y_host, a_host, b_host, parsed, by)
     solution = problem.solve(start, tol, max_iter, progress, home.dtype)
     result = problem.transport(solution, home)
+    if not result.converged:
+        warn(result.message)
     return problem.differentiable(result, solution, home, (x, y, a, b))
 
 
@@ -75,4 +77,6 @@ def solve_matrix(
     problem = MatrixProblem(costs, a_host, b_host, by)
     solution = problem.solve(start, tol, max_iter, progress, home.dtype)
     result = problem.transport(solution, home)
+    if not result.converged:
+        warn(result.message)
     return problem.differentiable(result, solution, home, (C, a, b))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,13 +17,17 @@ from .iteration import Potentials, dual_value
 from .plan import EntropicPlan, Scaling
 from .potentials import centred
 from .regularisation import COARSEST, Regularisation, asked, check_reach, read_stopping
-from .result import ConvergenceWarning, Points, Transport
+from .result import Points, Transport
 from .rounding import Proof, prove_balanced, prove_unbalanced
 from .soft_costs import MatrixSoftCosts, PointSoftCosts
 
 Array = np.ndarray
 Progress = Callable[[dict[str, Any]], None] | None
 
+NO_GRADIENT = (
+    "Transport.value of entropic transport, <plan, cost>, has no gradient here: the plan moves with the points. "
+    "Differentiate Transport.objective, or otgen.sinkhorn_divergence."
+)
 REACH = 0.1  # of the rounding that is estimated for float64: the least tol that is accepted
 
 
@@ -156,7 +159,7 @@ class Problem:
         return 0.5 * float(self.a_kept @ asked(proof.f, by.rho_a) + self.b_kept @ asked(proof.g, by.rho_b))
 
     def transport(self, solution: Solution, home: Home) -> Transport:
-        """Return the result in the user's units, warning where tol was not reached."""
+        """Return the result in the user's units."""
         proof, by = solution.proof, self.by
         up = Power(self.exponent)
         f, g = self.extended(proof)
@@ -168,7 +171,7 @@ class Problem:
         )  # fmt: skip
         message = f"converged to marginal error {proof.marginal_error / solution.scale:.1e}"
         if not solution.converged:
-            message = warn(solution.run, solution.tol, proof.marginal_error / solution.scale)
+            message = shortfall(solution.run, solution.tol, proof.marginal_error / solution.scale)
         return Transport(
             value=home.number(up(proof.value)),
             objective=home.number(up(proof.objective)),
@@ -322,17 +325,11 @@ class Power:
 def _attached(result: Transport, home: Home, pairs: Any) -> Transport:
     pairs = list(pairs)
     objective = autograd.attach(float(result.objective), home, pairs)
-    value = autograd.refuse(
-        float(result.value), home, [tensor for tensor, _ in pairs],
-        "Transport.value of entropic transport, <plan, cost>, has no gradient here: the plan moves with the points. "
-        "Differentiate Transport.objective, or otgen.sinkhorn_divergence.",
-    )  # fmt: skip
+    value = autograd.refuse(float(result.value), home, [tensor for tensor, _ in pairs], NO_GRADIENT)
     return replace(result, objective=objective, value=value)
 
 
-def warn(run: Run, tol: float, error: float) -> str:
-    """Warn that a run ended above tol, and return what was said."""
+def shortfall(run: Run, tol: float, error: float) -> str:
+    """Where a run ended above tol, and which knob to turn."""
     reached = f"marginal error {error:.1e} of the mass, above tol={tol:g}, after {run.n_iter} sweeps"
-    message = f"{run.message} at {reached}" if run.message else f"stopped at {reached}. Raise max_iter, eps or tol"
-    warnings.warn(ConvergenceWarning(message), stacklevel=4)
-    return message
+    return f"{run.message} at {reached}" if run.message else f"stopped at {reached}. Raise max_iter, eps or tol"

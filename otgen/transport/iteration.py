@@ -41,16 +41,19 @@ class Potentials:
 
 @dataclass(frozen=True)
 class Sweeps:
-    """How an iteration is to be run: until `tol`, for at most `most` sweeps, in float32 if `single`."""
+    """How an iteration is to be run: until `tol`, for at most `most` sweeps, in float32 if `single`.
+
+    report is told the number of every sweep and what it came to: an interrupt from there loses nothing.
+    """
 
     tol: float
     most: int
     single: bool
-    report: Callable[[int, float], None]
+    report: Callable[[int, Potentials], None]
 
     def bits(self) -> float | None:
-        """The share of a sum that skipped pairs may have: a hundredth of tol."""
-        return max(-math.log2(self.tol) + 7.0, 18.0) if self.single else None
+        """The share of a sum that skipped pairs may have: a tenth of tol."""
+        return max(-math.log2(self.tol) + 3.4, 14.0) if self.single else None
 
 
 class Secants:
@@ -71,15 +74,21 @@ class Secants:
     def add(self, point: Array, residual: Array) -> None:
         """Learn from the residual at a point."""
         if self._last is not None:
-            x, v = point - self._last[0], residual - self._last[1]
-            size = self._norm(v)
-            for p, q in self._pairs:
-                along = self._weights @ (q * v)
-                x, v = x - along * p, v - along * q
-            norm = self._norm(v)
-            if norm > 1e-6 * size and norm > 0.0:
-                self._pairs = [*self._pairs, (x / norm, v / norm)][-MEMORY:]
+            self._pairs = self._pairs[1 - MEMORY :]
+            while not self._add(point - self._last[0], residual - self._last[1]) and self._pairs:
+                self._pairs = self._pairs[1:]  # what old pairs explain in full is known better by now
         self._last = point, residual
+
+    def _add(self, x: Array, v: Array) -> bool:
+        size = self._norm(v)
+        for p, q in self._pairs:
+            along = self._weights @ (q * v)
+            x, v = x - along * p, v - along * q
+        norm = self._norm(v)
+        if not norm > max(1e-6 * size, 0.0):
+            return False
+        self._pairs = [*self._pairs, (x / norm, v / norm)]
+        return True
 
     def step(self, residual: Array) -> Array:
         """The step that cancels what the pairs explain of the residual; the residual itself where there are none."""
@@ -119,7 +128,7 @@ def iterate(soft: Any, a: Array, b: Array, by: Regularisation, start: Potentials
         if not by.balanced:
             shift = _common_shift(a, b, f, new, by)
             f, new = f + shift, new - shift
-        sweeps.report(sweep + 1, error)
+        sweeps.report(sweep + 1, Potentials(f, new, error))
         if error <= sweeps.tol:
             break
         best, since = (error, 0) if error < 0.9 * best else (best, since + 1)
@@ -152,16 +161,14 @@ def _semi_dual(a: Array, b: Array, f: Array, g: Array, by: Regularisation) -> tu
     """The dual value where f answers g, up to a constant, and the size of what is summed."""
     if by.balanced:
         return float(a @ f + b @ g), float(a @ np.abs(f) + b @ np.abs(g))
-    value, rows = 0.0, a
+    rows = float((a * asked(f, by.rho_a)).sum())
+    value, size = -by.eps * rows, by.eps * rows
     for weights, potential, rho in ((a, f, by.rho_a), (b, g, by.rho_b)):
-        if math.isinf(rho):
-            value += float(weights @ potential)
-        else:
-            held = weights * asked(potential, rho)
-            value -= rho * float(held.sum())
-            rows = held if potential is f else rows
-    value -= by.eps * float(rows.sum())
-    return value, abs(value)
+        # expm1: where rho is large, 1 - exp(-f / rho) would keep nothing of what one step adds.
+        terms = potential if math.isinf(rho) else -rho * np.expm1(np.minimum(-potential / rho, 50.0))
+        value += float(weights @ terms)
+        size += float(weights @ np.abs(terms))
+    return value, size
 
 
 def _column_error(b: Array, g: Array, back: Array, by: Regularisation) -> float:
@@ -193,7 +200,7 @@ def iterate_symmetric(soft: Any, a: Array, by: Regularisation, start: Potentials
     for sweep in range(sweeps.most):
         back = soft.transform(0, f + log_a, eps, back, **options)
         error = _column_error(a, f, back, by)
-        sweeps.report(sweep + 1, error)
+        sweeps.report(sweep + 1, Potentials(f, f, error))
         if plain is not None and not error <= 2.0 * best:
             f, plain = plain, None
             secants.clear()

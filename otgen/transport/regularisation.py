@@ -62,7 +62,7 @@ def read_regularisation(eps: Any, unbalanced: Any) -> Regularisation:
     pair = unbalanced if isinstance(unbalanced, (tuple, list)) else (unbalanced, unbalanced)
     if len(pair) != 2 or not all(is_real(rho) and rho > 0 for rho in pair):
         raise ValueError(
-            f"unbalanced must be None, rho or (rho_a, rho_b), positive and on the scale of the cost; got {unbalanced!r}. "
+            f"unbalanced must be None, rho or (rho_a, rho_b), positive, on the scale of the cost; got {unbalanced!r}. "
             "math.inf keeps a side exact."
         )
     return Regularisation(float(eps), float(pair[0]), float(pair[1]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,8 +56,8 @@ class Transport:
     objective: Any
     dual_value: float
     gap: float
-    lower_bound: float | None
-    upper_bound: float | None
+    lower_bound: Any
+    upper_bound: Any
     scale: float
     tol: float
     potentials: tuple[Any, Any]
@@ -147,6 +149,14 @@ def _soft_average(cost: Cost, x: np.ndarray, y: np.ndarray, h: np.ndarray, eps: 
 
 class ConvergenceWarning(UserWarning):
     """An iteration ended above its tol: the message says where, and which knob to turn."""
+
+
+def warn(message: str) -> None:
+    """Issue a ConvergenceWarning at the line outside otgen that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "otgen":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(ConvergenceWarning(message), stacklevel=level)
 
 
 class ConvergenceError(RuntimeError):

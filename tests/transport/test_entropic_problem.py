@@ -97,7 +97,9 @@ def test_float32_keeps_its_precision_and_says_what_it_can():
     assert single.objective == pytest.approx(double.objective, rel=1e-5)
     fine = otgen.sinkhorn(x.astype("f4"), y.astype("f4"), eps=0.1, tol=1e-6)
     assert fine.converged and fine.marginal_error <= 1e-6
-    with pytest.raises(ValueError, match="tol must be a number >= 1e-06, .* float32 can reach; got 1e-08. Pass float64"):
+    with pytest.raises(
+        ValueError, match="tol must be a number >= 1e-06, .* float32 can reach; got 1e-08. Pass float64"
+    ):
         otgen.sinkhorn(x.astype("f4"), y.astype("f4"), eps=0.1, tol=1e-8)
 
 

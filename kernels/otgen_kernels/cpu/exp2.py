@@ -9,6 +9,8 @@ log2   s = 2^n v, v in [sqrt(1/2), sqrt(2)): log2 v = 2/ln 2 artanh((v - 1) / (v
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -22,7 +24,7 @@ LOWEST = {np.dtype(np.float32): -126.0, np.dtype(np.float64): -1022.0}
 """z below which exp2 stays where it is."""
 
 # No reassociation: (z + MAGIC) - MAGIC would become z. An operation keeps these flags where it is inlined.
-_FLAGS = {"fastmath": {"contract", "nsz"}, "error_model": "numpy"}
+_FLAGS: Any = {"fastmath": {"contract", "nsz"}, "error_model": "numpy"}
 
 _E32 = tuple(
     np.float32(c)
@@ -42,21 +44,24 @@ _HALF_ROOT = float(np.sqrt(0.5))
 _INT = {types.float32: types.int32, types.float64: types.int64}
 
 
-@intrinsic
-def _bits(typingctx, x):  # pyright: ignore[reportUnusedParameter]
+def _bits_of(typingctx, x):  # pyright: ignore[reportUnusedParameter]
     """The bits of a float as an integer of its size."""
     to = _INT[x]
     return to(x), lambda context, builder, signature, args: builder.bitcast(args[0], ir.IntType(to.bitwidth))
 
 
-@intrinsic
-def _float(typingctx, bits):  # pyright: ignore[reportUnusedParameter]
+def _float_of(typingctx, bits):  # pyright: ignore[reportUnusedParameter]
     """The float that has these bits."""
     to, llvm = {
         types.int32: (types.float32, ir.FloatType()),
         types.int64: (types.float64, ir.DoubleType()),
     }[bits]
     return to(bits), lambda context, builder, signature, args: builder.bitcast(args[0], llvm)
+
+
+# Numba gives an intrinsic its context itself: Any, for type checkers that ask for it.
+_bits: Any = intrinsic(_bits_of)
+_float: Any = intrinsic(_float_of)
 
 
 def exp2(z):

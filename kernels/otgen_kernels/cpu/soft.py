@@ -91,9 +91,7 @@ class _Soft:
         guess, sums = self._reduce(AVERAGE, 1 + columns.shape[1], side, f, h, eps, single, bits, unit)
         return np.ldexp(sums[:, 1:], size) * np.exp2(f * (_LOG2_E / eps) - guess)[:, None]
 
-    def active(
-        self, f: np.ndarray, g: np.ndarray, b: np.ndarray, eps: float, bits: float
-    ) -> ActivePairs | None:
+    def active(self, f: np.ndarray, g: np.ndarray, b: np.ndarray, eps: float, bits: float) -> ActivePairs | None:
         """Return the pairs that carry all but 2^-bits of the plan of f and g, and more of them where few do.
 
         None where a list does not pay. A longer list holds for potentials that move further.
@@ -119,7 +117,7 @@ class _Soft:
         return k * self._largest_cost
 
     def _stiffness(self, eps: float) -> float:
-        return _LOG2_E / float(scale_by_power(np.float64(eps), -self._scale))
+        return _LOG2_E / float(scale_by_power(np.asarray(eps), -self._scale))
 
     def _reduce(
         self, mode: int, width: int, side: int, near: np.ndarray | None, h: np.ndarray, eps: float, single: bool,
@@ -164,7 +162,7 @@ class SoftPairs(_Soft):
         self._norms: tuple[np.ndarray, np.ndarray] | None = None
         if metric == "cosine":
             x, y = x.astype(np.float64), y.astype(np.float64)
-            self._norms = tuple(_row_norms(z) for z in (x, y))
+            self._norms = _row_norms(x), _row_norms(y)
             x, y = unit_rows(x), unit_rows(y)
             self._exponent = 0
         else:
@@ -172,10 +170,13 @@ class SoftPairs(_Soft):
             x, y = (np.ldexp(z.astype(np.float64), -self._exponent) for z in (x, y))
         self._units = x, y
         self._scale = float(self._exponent * p)
-        self._largest_cost = float(cost.at(np.float64(_radius(x, y, cost) + _radius(y, x, cost))))
-        local = x.shape[1] <= SMALL_DIMS if path is None else path == "local"
-        self._pairs = LocalPairs(x, y, cost) if local else dense_points(x, y, cost)
-        self._tile_cost = self._pairs.tile_cost() if local and _bilinear(cost) else None
+        self._largest_cost = float(cost.at(np.asarray(_radius(x, y, cost) + _radius(y, x, cost))))
+        self._tile_cost: float | None = None
+        if path == "local" or (path is None and x.shape[1] <= SMALL_DIMS):
+            self._pairs = pairs = LocalPairs(x, y, cost)
+            self._tile_cost = pairs.tile_cost() if _bilinear(cost) else None
+        else:
+            self._pairs = dense_points(x, y, cost)
 
     def gradient(self, side: int, f: np.ndarray, h: np.ndarray, eps: float, *, single: bool = False) -> np.ndarray:
         """Return sum_j exp((f_i + h_j - c_ij) / eps) grad c(x_i, y_j) in x_i (in y_j for side 1): (n, d)."""

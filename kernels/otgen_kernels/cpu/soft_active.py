@@ -129,8 +129,8 @@ class ActivePairs:
         if side == 0:
             return (self._ends[0] - self._rows(moved)) / scale
         assert near is not None
-        guess = near * scale - self._ends[1]
-        return (self._ends[1] + guess - np.log2(self._columns(moved, guess.astype(np.float32)))) / scale
+        guess = (near * scale - self._ends[1]).astype(np.float32)
+        return (self._ends[1] + guess - np.log2(self._columns(moved, guess))) / scale
 
     def _rows(self, moved: np.ndarray) -> np.ndarray:
         n = self.shape[0]
@@ -164,7 +164,8 @@ def collect(
 ) -> ActivePairs | None:  # fmt: skip
     """List the pairs with 2^z > 2^-bits b_j, z = near_i + h_j - k c_ij in bits; None where they are too many.
 
-    h includes the weights, and log_weights is log2 of b_j / sum b. Skipped pairs make up less than 2^-bits of every row and column.
+    h includes the weights, and log_weights is log2 of b_j / sum b. Skipped pairs make up less than 2^-bits of every row
+    and column.
     """
     tiles, cost, dtype = pairs.tiles, pairs.cost, np.dtype(np.float32)
     n, m = tiles.shape
@@ -174,7 +175,7 @@ def collect(
     cut.reshape(-1)[:m] = log_weights - bits
     tasks = -(-n // TILE_ROWS)
     room = 3 * limit // (2 * tasks)  # rows differ, yet not by much
-    found: list[tuple | None] = [None] * tasks
+    found: list[tuple] = [()] * tasks
 
     too_many = False
 
@@ -209,7 +210,7 @@ def collect(
             return None
         others = [task for task in range(tasks) if task not in first]
         pool.run(lambda place: work(others[place]), len(others))
-    lists = [one for one in found if one is not None]
+    lists = [one for one in found if one]
     if len(lists) < tasks or sum(len(one[0]) for one in lists) > limit:
         return None
     rows, cols, values = (np.concatenate(part) for part in zip(*lists))

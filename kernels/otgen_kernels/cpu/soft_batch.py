@@ -33,36 +33,61 @@ def sinkhorn_batch(x, y, a, b, *, metric, p, eps, rho_a, rho_b, tol, max_iter, s
 
     symmetric says that x = y, a = b and rho_a = rho_b: then f <- (f + T f) / 2, which needs no acceleration.
     """
-    form, shape, q, unit = describe(metric, p)
+    cost, precision = describe(metric, p), x.dtype
     if metric == "cosine":
-        x, y = (unit_rows(z.reshape(-1, z.shape[2])).reshape(z.shape) for z in (x, y))
+        x, y = _unit_clouds(x), _unit_clouds(y)
     count, n, _ = x.shape
     m = y.shape[1]
     f, g, figures = np.zeros((count, n)), np.zeros((count, m)), np.zeros((count, len(FIGURES)))
+    solve = solve_symmetric if symmetric else solve_small
 
     def work(k):
-        costs = cost_tile(x[k], y[k], form, shape, q, unit)
-        # float32 where its exponents can tell the error asked for; a hundredth of the largest matters in the mean
-        single = x.dtype == np.float32 and 1.2e-7 * (16.0 + 0.1 * LOG2_E / eps * costs.max()) < tol
-        swept, noise = (costs.astype(np.float32), 1e-7) if single else (costs, 1e-13)
-        options = eps, rho_a, rho_b, 0.9 * tol, max_iter, noise
-        (solve_symmetric if symmetric else solve_small)(costs, swept, a[k], b[k], *options, f[k], g[k], figures[k])
+        whole, rows, columns = cost_tile(x[k], y[k], *cost), a[k] > 0.0, b[k] > 0.0
+        full = rows.all() and columns.all()
+        costs = whole if full else whole[np.ix_(rows, columns)]  # zero weights are skipped, not logged
+        problem, options = (a[k][rows], b[k][columns]), (eps, rho_a, rho_b, 0.9 * tol)
+        found = np.zeros(len(costs)), np.zeros(costs.shape[1]), figures[k]
+        # float32 where its exponents can tell the error asked for; a tenth of the largest matters in the mean
+        single = precision == np.float32 and 1.2e-7 * (16.0 + 0.1 * LOG2_E / eps * costs.max()) < tol
+        if single:
+            solve(costs, costs.astype(np.float32), *problem, *options, max_iter, 1e-7, *found)
+        spent = int(figures[k, 7])
+        # not only where float32 is too coarse: it may have seen less error than there is
+        if spent < max_iter and not (single and figures[k, 4] <= tol * figures[k, 8]):
+            solve(costs, costs, *problem, *options, max_iter - spent, 1e-13, *found)
+            figures[k, 7] += spent
+        f[k, rows], g[k, columns] = found[:2]
+        if not full:
+            _extend(f[k], whole, rows, columns, g[k], b[k], eps, rho_a)
+            _extend(g[k], whole.T, columns, rows, f[k], a[k], eps, rho_b)
 
     pool.run(work, count, serial=count < 2)
     return f, g, figures
 
 
+def _unit_clouds(x):
+    return unit_rows(x.reshape(-1, x.shape[2])).reshape(x.shape)
+
+
+def _extend(f, costs, rows, columns, g, b, eps, rho):
+    """Give the rows without mass the soft c-transform of the columns that have it."""
+    k, found = LOG2_E / eps, np.zeros(int((~rows).sum()))
+    answered = np.ascontiguousarray(costs[~rows][:, columns])
+    rows_answer(answered, k, k * g[columns] + np.log2(b[columns]), found, found)
+    f[~rows] = found / k * (1.0 if np.isinf(rho) else rho / (rho + eps))
+
+
 def sinkhorn_batch_gradient(x, y, a, b, f, g, *, metric, p, eps):
     """sum_j pi_ij grad c(x_i, y_j) in x_i, for every problem: (B, n, d)."""
-    form, shape, q, unit = describe(metric, p)
-    norms = None
+    cost, norms = describe(metric, p), None
     if metric == "cosine":
-        norms = np.sqrt(np.square(x.astype(np.float64)).sum(2, keepdims=True))
-        x, y = (unit_rows(z.reshape(-1, z.shape[2])).reshape(z.shape) for z in (x, y))
+        largest = np.abs(x).max(2, keepdims=True).astype(np.float64)
+        norms = largest * np.sqrt(np.square(x / largest).sum(2, keepdims=True))
+        x, y = _unit_clouds(x), _unit_clouds(y)
     out = np.zeros(x.shape)
 
     def work(k):
-        gradient_small(x[k], y[k], a[k], b[k], f[k], g[k], eps, form, shape, q, unit, out[k])
+        gradient_small(x[k], y[k], a[k], b[k], f[k], g[k], eps, *cost, out[k])
 
     pool.run(work, len(x), serial=len(x) < 2)
     if norms is not None:  # through u = x / |x|
@@ -72,13 +97,13 @@ def sinkhorn_batch_gradient(x, y, a, b, f, g, *, metric, p, eps):
 
 def plan_mass_batch(x, y, a, b, f, g, *, metric, p, eps):
     """sum_ij a_i b_j exp((f_i + g_j - c_ij) / eps) of every problem, for any potentials: (B,)."""
-    form, shape, q, unit = describe(metric, p)
+    cost = describe(metric, p)
     if metric == "cosine":
-        x, y = (unit_rows(z.reshape(-1, z.shape[2])).reshape(z.shape) for z in (x, y))
+        x, y = _unit_clouds(x), _unit_clouds(y)
     out = np.zeros(len(x))
 
     def work(k):
-        out[k] = plan_mass(x[k], y[k], a[k], b[k], f[k], g[k], eps, form, shape, q, unit)
+        out[k] = plan_mass(x[k], y[k], a[k], b[k], f[k], g[k], eps, *cost)
 
     pool.run(work, len(x), serial=len(x) < 2)
     return out
@@ -90,6 +115,8 @@ def plan_mass(x, y, a, b, f, g, eps, form, shape, q, unit):
     total = 0.0
     for i in range(x.shape[0]):
         for j in range(y.shape[0]):
+            if a[i] * b[j] == 0.0:  # its power may be infinite
+                continue
             total += a[i] * b[j] * np.exp((f[i] + g[j] - cost(x, i, y, j, form, shape, q, unit)) / eps)
     return total
 
@@ -111,6 +138,8 @@ def gradient_small(x, y, a, b, f, g, eps, form, shape, q, unit, out):
     plain = np.int64(0)
     for i in range(x.shape[0]):
         for j in range(y.shape[0]):
+            if a[i] * b[j] == 0.0:
+                continue
             c = cost(x, i, y, j, form, shape, q, unit)
             s = cost(x, i, y, j, form, plain, 1.0, unit)
             mass = a[i] * b[j] * np.exp((f[i] + g[j] - c) / eps)
@@ -189,13 +218,9 @@ def columns_answer(costs, k, rows, there, out):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def solve_small(costs, work, a, b, eps, rho_a, rho_b, tol, max_iter, noise, f, g, figures):
-    """Solve one problem: costs (n, m) float64, and the same in the precision of the sweeps."""
+    """Solve one problem of positive weights: costs (n, m) float64, and the same in the precision of the sweeps."""
     n, m = costs.shape
-    log_a, log_b = np.empty(n), np.empty(m)
-    for i in range(n):
-        log_a[i] = np.log2(a[i]) if a[i] > 0.0 else -FAR
-    for j in range(m):
-        log_b[j] = np.log2(b[j]) if b[j] > 0.0 else -FAR
+    log_a, log_b = np.log2(a), np.log2(b)
     mass_a, mass_b = a.sum(), b.sum()
     typical = 0.0
     for i in range(n):
@@ -217,13 +242,15 @@ def solve_small(costs, work, a, b, eps, rho_a, rho_b, tol, max_iter, noise, f, g
         k = LOG2_E / now
         damp_a = 1.0 if np.isinf(rho_a) else rho_a / (rho_a + now)
         damp_b = 1.0 if np.isinf(rho_b) else rho_b / (rho_b + now)
-        target, most = (tol, max_iter - done) if stage == stages else (max(tol, STAGE_TOL), STAGE_SWEEPS)
+        target, most = tol, max_iter - done
+        if stage < stages:  # the last sweep is at the user's eps
+            target, most = max(tol, STAGE_TOL), min(STAGE_SWEEPS, max_iter - done - 1)
         held, guarded, learned, value = 0, False, False, -np.inf
         for i in range(n):
             there[i] = f[i] * k / damp_a
         for j in range(m):
             back[j] = g[j] * k / damp_b
-        for _ in range(min(most, max_iter - done)):
+        for _ in range(most):
             done += 1
             for j in range(m):
                 columns[j] = k * g[j] + log_b[j]
@@ -276,12 +303,12 @@ def solve_small(costs, work, a, b, eps, rho_a, rho_b, tol, max_iter, noise, f, g
                     step[j] -= along * (points[t, j] + changes[t, j])
             longest = 0.0
             for j in range(m):
-                longest = max(longest, abs(step[j]) if b[j] > 0.0 else 0.0)
+                longest = max(longest, abs(step[j]))
             ratio = min(1.0, RADIUS * now / longest) if held > 0 and longest > 0.0 else 1.0
             for j in range(m):
                 g[j] += ratio * step[j]
             guarded = True
-        if learned or done:
+        if done > 0:
             for j in range(m):
                 g[j] = plain[j]
     figures[7] = done
@@ -294,11 +321,13 @@ def solve_symmetric(costs, work, a, b, eps, rho_a, rho_b, tol, max_iter, noise, 
     n = costs.shape[0]
     k = LOG2_E / eps
     damp = 1.0 if np.isinf(rho_a) else rho_a / (rho_a + eps)
+    log_a = np.log2(a)
+    f[:] = 0.0
     columns, there = work[0].copy(), np.zeros(n)
     for sweep in range(max_iter):
         figures[7] = sweep + 1
         for i in range(n):
-            columns[i] = k * f[i] + np.log2(a[i]) if a[i] > 0.0 else -FAR
+            columns[i] = k * f[i] + log_a[i]
         rows_answer(work, k, columns, there, there)
         error, wanted = 0.0, 0.0
         for i in range(n):
@@ -309,7 +338,6 @@ def solve_symmetric(costs, work, a, b, eps, rho_a, rho_b, tol, max_iter, noise, 
         if error <= tol * wanted:
             break
     g[:] = f
-    log_a = np.array([np.log2(w) if w > 0.0 else -FAR for w in a])
     _prove(costs, a, b, log_a, log_a, eps, rho_a, rho_b, f, g, figures)
 
 
@@ -347,16 +375,14 @@ def _semi_dual(a, b, f, g, eps, rho_a, rho_b):
     """The dual value where f answers g, up to a constant, and the size of what is summed."""
     value, size, rows = 0.0, 0.0, 0.0
     for i in range(f.size):
-        if a[i] > 0.0:
-            term = a[i] * (f[i] if np.isinf(rho_a) else -rho_a * _decay(f[i], rho_a))
-            rows += a[i] * (1.0 if np.isinf(rho_a) else _decay(f[i], rho_a))
-            value += term
-            size += abs(term)
+        term = a[i] * (f[i] if np.isinf(rho_a) else -rho_a * np.expm1(min(max(-f[i] / rho_a, -50.0), 50.0)))
+        rows += a[i] * (1.0 if np.isinf(rho_a) else _decay(f[i], rho_a))
+        value += term
+        size += abs(term)
     for j in range(g.size):
-        if b[j] > 0.0:
-            term = b[j] * (g[j] if np.isinf(rho_b) else -rho_b * _decay(g[j], rho_b))
-            value += term
-            size += abs(term)
+        term = b[j] * (g[j] if np.isinf(rho_b) else -rho_b * np.expm1(min(max(-g[j] / rho_b, -50.0), 50.0)))
+        value += term
+        size += abs(term)
     return value - eps * rows, size
 
 
@@ -402,14 +428,14 @@ def _prove(costs, a, b, log_a, log_b, eps, rho_a, rho_b, f, g, figures):
     primal, dual, error, scale = value + eps * entropy, -eps * (moved - mass_a * mass_b), 0.0, 0.0
     for i in range(n):
         want = a[i] * (1.0 if np.isinf(rho_a) else np.exp(-f[i] / rho_a))
-        dual += a[i] * f[i] if np.isinf(rho_a) else rho_a * (a[i] - want)
+        dual += a[i] * (f[i] if np.isinf(rho_a) else -rho_a * np.expm1(-f[i] / rho_a))
         error += abs(rows[i] - want)
         scale += 0.5 * want
         if not np.isinf(rho_a):
             primal += rho_a * ((rows[i] * np.log(rows[i] / a[i]) if rows[i] > 0.0 else 0.0) - rows[i] + a[i])
     for j in range(m):
         want = b[j] * (1.0 if np.isinf(rho_b) else np.exp(-g[j] / rho_b))
-        dual += b[j] * g[j] if np.isinf(rho_b) else rho_b * (b[j] - want)
+        dual += b[j] * (g[j] if np.isinf(rho_b) else -rho_b * np.expm1(-g[j] / rho_b))
         error += abs(held[j] - want)
         scale += 0.5 * want
         if not np.isinf(rho_b):
@@ -453,8 +479,7 @@ def _round(costs, a, b, f, g, eps, held, dual, figures):
         start = at
         for j in range(m):
             c = costs[i, j]
-            if b[j] > 0.0:
-                least = min(least, c - g[j])
+            least = min(least, c - g[j])
             mass = part * scale[j] * a[i] * b[j] * np.exp((f[i] + g[j] - c) / eps)
             if j >= start and left > 0.0 and lack[j] > 0.0:
                 more = min(left, lack[j])

@@ -251,7 +251,9 @@ class LoopTiles:
     def prepare(self, side: int, k: float, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, float]:
         return np.zeros(self.shape[side]), np.zeros(self.shape[1 - side]), -k
 
-    def _tile(self, side: int, lo: int, hi: int, first: int, last: int, dtype: np.dtype) -> tuple:
+    def _tile(
+        self, side: int, lo: int, hi: int, first: int, last: int, dtype: np.dtype
+    ) -> tuple[np.ndarray, np.ndarray]:
         x, y = self._exact[side][lo:hi], self._exact[1 - side][first:last]
         return x.astype(dtype), np.ascontiguousarray(y.T, dtype)
 
@@ -345,8 +347,8 @@ class DensePairs:
                     out[:, 1:] += product @ values[first:last]
                 elif mode == GRADIENT:
                     tiles.add_gradient(side, lo, hi, first, last, product, out)
-            wanted = slice(lo, hi) if rows is None else np.flatnonzero(rows[lo:hi]) + lo
-            sums[wanted] = out if rows is None else out[wanted - lo]
+            wanted = np.ones(hi - lo, bool) if rows is None else rows[lo:hi]
+            sums[lo:hi][wanted] = out[wanted]
 
         with pool.blas_single_thread():
             pool.run(work, -(-n // TILE_ROWS), serial=serial)

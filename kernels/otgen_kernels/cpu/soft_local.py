@@ -1,10 +1,10 @@
 """Sums of 2^z over pairs in low dimension: tiles of neighbours, whose far pairs are skipped by a bound on z.
 
 z_ij = k (near_i + h_j - c(x_i, y_j)), k = log2(e) / eps. With any guess `near` of the answer
-v_i = -eps log sum_j exp((h_j - c_ij) / eps) the sums are of the size of 1, so nothing has to be known about their largest term first, and a pair with
-z < -(bits of the precision + log2 m) cannot be seen in them. Pairs are compared tile by tile: 32 rows around their
-centre, 128 columns around theirs. Against a tile's centre the offsets of a block are computed in float64; what is left
-for the pairs is small: float32 does not cancel, however small eps is.
+v_i = -eps log sum_j exp((h_j - c_ij) / eps) the sums are of the size of 1, so nothing has to be known about their
+largest term first, and a pair with z < -(bits of the precision + log2 m) cannot be seen in them. Pairs are compared
+tile by tile: 32 rows around their centre, 128 columns around theirs. Against a tile's centre the offsets of a block are
+computed in float64; what is left for the pairs is small: float32 does not cancel, however small eps is.
 """
 
 from __future__ import annotations
