@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 Step = Callable[[], Any]
-OTT_BATCH = 64  # the fastest of 32, 64, 128, ..., 2,500 in d = 2, 3 and 64: a row of costs stays in the cache
+OTT_BATCH = 64  # the fastest of 64, 128, ..., 2,500 in d = 2, 3 and 64: a row of costs stays in the cache
 TORCH_ROWS = 256  # the fastest of whole, 1,024 and 256
 
 

@@ -45,7 +45,7 @@ def plan(C, a, b, f, g, eps: float) -> np.ndarray:
 
 
 def objective(pi, C, a, b, eps: float, rho_a=math.inf, rho_b=math.inf) -> float:
-    """<pi, C> + eps KL(pi | a x b) + rho_a KL(pi 1 | a) + rho_b KL(pi^T 1 | b); a side of rho = inf is not looked at."""
+    """<pi, C> + eps KL(pi | a x b) + rho_a KL(pi 1 | a) + rho_b KL(pi^T 1 | b); no term where rho is inf."""
     value = float((pi * C).sum()) + eps * kl(pi, np.outer(a, b))
     for marginal, weights, rho in ((pi.sum(axis=1), a, rho_a), (pi.sum(axis=0), b, rho_b)):
         value += 0.0 if math.isinf(rho) else rho * kl(marginal, weights)

@@ -183,8 +183,7 @@ def test_integer_weights_are_counts():
         ({"max_iter": 2.5}, ValueError, "max_iter must be None .* or an int >= 1; got 2.5"),
         ({"max_iter": True}, ValueError, "max_iter must be None .* or an int >= 1; got True"),
         ({"progress": 3}, TypeError, "progress must be None or a function of one dict; got int. Pass print"),
-        ({"eps": 0.1}, NotImplementedError, "eps=0.1 asks for the entropic solver, which is not in this version"),
-        ({"unbalanced": 1}, NotImplementedError, "unbalanced=1 asks for the entropic solver"),
+        ({"unbalanced": 1}, ValueError, "unbalanced needs eps: .* got unbalanced=1 without eps. Pass eps= too"),
     ],
 )
 def test_bad_options_are_refused(options, error, match):

@@ -174,9 +174,10 @@ class Batch:
         warn_of(converged, error / mass, tol)
 
         bounded = self.by.balanced
+        given = self.x.copy(), self.y.copy()  # batch[k] must not change when the user refills a buffer
 
         def one(k: int) -> Transport:
-            problem = self.problem(k, (self.x, self.y), self.by)
+            problem = self.problem(k, given, self.by)
             to_own = Power(self.exponent - problem.exponent)
             proof = Proof(
                 f=to_own(f[k][problem.keep_x]),

@@ -182,10 +182,13 @@ def _common_shift(a: Array, b: Array, f: Array, g: Array, by: Regularisation) ->
     """t for which (f + t, g - t), of the same plan, has the largest dual value: a closed form."""
     log_mass = []
     for weights, potential, rho in ((a, f, by.rho_a), (b, g, by.rho_b)):
-        least = float(potential.min())
-        inner = 0.0 if math.isinf(rho) else -least / rho
-        decay = np.ones_like(weights) if math.isinf(rho) else np.exp(-(potential - least) / rho)
-        log_mass.append(inner + math.log(weights @ decay))
+        mass, least = float(weights.sum()), float(potential.min())
+        if math.isinf(rho):
+            log_mass.append(math.log(mass))
+        elif max(-least, float(potential.max())) < rho:  # with all its digits where rho is large
+            log_mass.append(math.log(mass) + math.log1p(float(weights @ np.expm1(-potential / rho)) / mass))
+        else:
+            log_mass.append(math.log(float(weights @ np.exp(-(potential - least) / rho))) - least / rho)
     return (log_mass[0] - log_mass[1]) / (1.0 / by.rho_a + 1.0 / by.rho_b)
 
 

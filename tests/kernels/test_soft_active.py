@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 import naive_entropic
 from otgen_kernels.cpu import soft_active
@@ -11,14 +12,13 @@ from otgen_kernels.cpu.soft import SoftMatrix, SoftPairs
 from otgen_kernels.cpu.soft_active import ActivePairs
 
 BITS = 12.0
-SINGLE = float(np.finfo(np.float32).eps)
 
 
 class Listed:
     """A list with what it was made from: costs, potentials of which f answers g, weights."""
 
     def __init__(self, make, x, y, a, b, metric="euclidean", p=2.0, share=0.01, bits=BITS):
-        self.C, self.a, self.b = naive_entropic.cost_matrix(x, y, metric, p), a, b
+        self.C, self.a, self.b = cdist(x, y, metric) ** p, a, b
         self.eps = share * float(self.C.mean())
         self.soft = make(x, y, self.C)
         g = np.zeros(len(b))
@@ -125,17 +125,18 @@ def test_weights_of_very_different_sizes(rng):
 def test_masses_other_than_one(total, rng):
     x, y, a, b = clouds(rng)
     listed = Listed(points(), x, y, total * a, total * b)
-    outside = np.where(check(listed, rng), 0.0, listed.plan() / total)  # rows of f are a m(a): f answers b
-    assert (outside.sum(1) <= 2.0**-BITS * 1.01 * listed.a / listed.a.sum() * total).all()
+    check_skipped(listed, check(listed, rng))
 
 
 def test_a_list_of_everything_is_the_problem_itself(rng, monkeypatch):
     monkeypatch.setattr(soft_active, "ACTIVE_SHARE", 10.0)
     listed = Listed(points(), *clouds(rng), share=0.3, bits=300.0)
     assert listed.mask().all()
-    near = listed.eps * listed.active.rounding(listed.eps, True)
+    near = 4.0 * listed.eps * listed.active.rounding(listed.eps, True)
     h = listed.g + listed.eps * np.log(listed.b)
-    np.testing.assert_allclose(listed.active.transform(0, h, listed.eps), listed.soft.transform(0, h, listed.eps), atol=near)
+    np.testing.assert_allclose(
+        listed.active.transform(0, h, listed.eps), listed.soft.transform(0, h, listed.eps), atol=near
+    )
     h = listed.f + listed.eps * np.log(listed.a)
     expected = listed.soft.transform(1, h, listed.eps)
     np.testing.assert_allclose(listed.active.transform(1, h, listed.eps, expected), expected, atol=near)
@@ -144,13 +145,13 @@ def test_a_list_of_everything_is_the_problem_itself(rng, monkeypatch):
 def test_the_longest_list_that_is_short_enough_is_taken(rng, monkeypatch):
     x, y, a, b = clouds(rng)
     shares = {}
-    for allowed in (0.04, 0.15, 0.5):
+    for allowed in (0.024, 0.036, 0.1):
         monkeypatch.setattr(soft_active, "ACTIVE_SHARE", allowed)
-        listed = Listed(points(), x, y, a, b, share=0.003, bits=8.0)
+        listed = Listed(points(), x, y, a, b, share=0.01, bits=4.0)
         shares[allowed] = listed.mask().mean()
         assert shares[allowed] <= allowed
         check_skipped(listed, listed.mask())
-    assert shares[0.04] < shares[0.15] < shares[0.5]
+    assert shares[0.024] < shares[0.036] < shares[0.1]
 
 
 def test_none_where_a_list_does_not_pay(rng, monkeypatch):
@@ -172,7 +173,7 @@ def test_none_where_a_row_or_a_column_has_no_pair(rng):
 
 
 def test_any_number_of_threads_gives_the_same_numbers(rng, monkeypatch):
-    x, y, a, b = clouds(rng, 900, 700)
+    x, y, a, b = clouds(rng, 1100, 900)
     found = []
     for threads in ("1", "2", "5"):
         monkeypatch.setenv("OTGEN_NUM_THREADS", threads)

@@ -1,4 +1,4 @@
-"""Problems solved whole in compiled code against Sinkhorn in dense float64: every cost, both precisions, both limits."""
+"""Problems solved whole in compiled code against Sinkhorn in dense float64: every cost, both precisions."""
 
 from __future__ import annotations
 
@@ -108,7 +108,9 @@ def test_a_cloud_against_itself(share, dtype, rho, rng):
         assert told["error"] <= accuracy * told["mass"] and told["sweeps"] < 80
         np.testing.assert_allclose(f[k, a[k] > 0], g[k, a[k] > 0], atol=10.0 * accuracy * (eps + C.max()))
     dual, gap = FIGURES.index("dual_value"), FIGURES.index("gap")
-    assert (np.abs(figures - other)[:, dual] <= np.maximum(figures, other)[:, gap] + 1e-12 * (eps + np.max(costs))).all()
+    assert (
+        np.abs(figures - other)[:, dual] <= np.maximum(figures, other)[:, gap] + 1e-12 * (eps + np.max(costs))
+    ).all()
 
 
 @pytest.mark.parametrize("rho", MARGINALS.values(), ids=MARGINALS)
@@ -116,8 +118,9 @@ def test_a_cloud_against_itself(share, dtype, rho, rng):
 def test_points_without_mass_take_no_part_wherever_they_are(most, rho, rng):
     x, y, a, b = problems(rng)
     a[0, [0, 3]] = b[0, 1] = a[2, 6] = 0.0
+    a, b = a / a.sum(1, keepdims=True), b / b.sum(1, keepdims=True)
     x[0, 0], y[0, 1], x[2, 6] = 300.0, -500.0, 1e5  # their powers overflow: exp(c / eps) is never formed
-    eps = 1e-3
+    eps = 1e-2
     f, g, figures = solve(x, y, a, b, eps, rho=rho, accuracy=1e-6, most=most)
     assert np.isfinite(f).all() and np.isfinite(g).all() and np.isfinite(figures[:, [0, 1, 2, 3, 4, 7, 8]]).all()
     assert (figures[:, FIGURES.index("sweeps")] <= most).all()
@@ -173,7 +176,7 @@ def test_masses_other_than_one(rng):
     f, g, figures = solve(x, y, totals[:, None] * a, totals[:, None] * b, 0.3)
     for k, total in enumerate(totals):
         C = naive_entropic.cost_matrix(x[k], y[k])
-        told = check_figures(C, total * a[k], total * b[k], f[k], g[k], figures[k] , 0.3, (INF, INF))
+        told = check_figures(C, total * a[k], total * b[k], f[k], g[k], figures[k], 0.3, (INF, INF))
         assert told["error"] <= 1e-10 * total
 
 
@@ -196,7 +199,9 @@ def test_gradient_is_that_of_the_cost_under_the_plan(metric, p, rng):
     found = sinkhorn_batch_gradient(x, y, a, b, f, g, metric=metric, p=p, eps=0.7)
     step = 1e-6
     for k in range(3):
-        pi = naive_entropic.plan(naive_entropic.cost_matrix(x[k], y[k], metric, p), a[k], b[k], f[k], g[k] * (b[k] > 0), 0.7)
+        pi = naive_entropic.plan(
+            naive_entropic.cost_matrix(x[k], y[k], metric, p), a[k], b[k], f[k], g[k] * (b[k] > 0), 0.7
+        )
         for i, point in enumerate(x[k]):
             for t in range(3):
                 move = step * np.eye(3)[t]

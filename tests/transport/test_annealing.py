@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -29,7 +30,7 @@ def test_stages_go_down_in_eps_and_to_finer_levels(eps):
     levels, values = [level for level, _ in stages], [value for _, value in stages]
     assert stages[-1] == (0, eps)
     assert levels == sorted(levels, reverse=True) and values == sorted(values, reverse=True)
-    for before, after in zip(values, values[1:]):
+    for before, after in itertools.pairwise(values):
         assert before / after <= FACTOR * (1 + 1e-12)
     for level, value in stages[:-1]:  # the finest stage of a level may be one that it no longer serves
         assert level == 0 or value >= problem.levels[level].spread or (level - 1, value) in stages

@@ -183,8 +183,8 @@ def test_zeros_on_one_side_of_clouds_of_one_size():
 @settings(max_examples=40, deadline=None)
 def test_symmetries(seed, kind):
     rng = np.random.default_rng(seed)
-    n, m, d = rng.integers(1, 9, 3)
-    x, y, a, b = problem(int(n), int(m), int(d), seed)
+    n, m = rng.integers(1, 9, 2)
+    x, y, a, b = problem(int(n), int(m), 3, seed)
     metric = METRICS[rng.integers(3)]
     eps = 10.0 ** rng.uniform(-1, 1)
     options = {"eps": eps, "cost": (metric, 2), "tol": 1e-10}

@@ -80,6 +80,18 @@ def test_clouds_that_break_others(cloud, dtype, share):
     assert result.lower_bound <= exact + slack and result.upper_bound >= exact - slack
 
 
+def test_nearly_separate_blocks_do_not_stall():
+    # Secants as many as the problem has directions once kept out what was learnt later: 10,000 sweeps were not enough.
+    rng = np.random.default_rng(0)
+    a = rng.random(6) + 0.1
+    rng.random(5)
+    x = rng.normal(size=(6, 2))
+    order = np.random.default_rng(0).permutation(6)
+    a = a / a.sum()
+    result = otgen.sinkhorn(x, x[order], a, a[order], eps=0.4, cost=("cityblock", 2), tol=1e-11)
+    assert result.converged and result.n_iter < 300
+
+
 def test_weights_over_many_decades():
     x, y, a, b = problem()
     a, b = (10.0 ** -np.random.default_rng(1).uniform(0, 20, len(w)) for w in (a, b))

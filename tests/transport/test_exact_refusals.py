@@ -82,8 +82,12 @@ def test_costs_beyond_float64_are_refused(scale):
     assert otgen.wasserstein(scale * X, scale * Y, p=2) == pytest.approx(scale * np.sqrt(2), rel=tol(float))
 
 
-def test_the_entropic_solver_is_named_as_missing():
-    with pytest.raises(NotImplementedError, match="eps=0.1 asks for the entropic solver, which is not in this version"):
-        otgen.solve_sample(X, Y, eps=0.1)
-    with pytest.raises(NotImplementedError, match="unbalanced=1.0 asks for"):
-        otgen.solve(np.ones((2, 2)), unbalanced=1.0)
+def test_marginals_that_give_way_need_eps():
+    for call, arguments in ((otgen.solve_sample, (X, Y)), (otgen.solve, (np.ones((2, 2)),))):
+        with pytest.raises(ValueError, match="unbalanced needs eps: .* got unbalanced=1.0 without eps. Pass eps= too"):
+            call(*arguments, unbalanced=1.0)
+
+
+def test_potentials_to_start_from_need_eps():
+    with pytest.raises(ValueError, match="potentials"):
+        otgen.solve(np.ones((2, 2)), potentials=(np.zeros(2), np.zeros(2)))

@@ -25,7 +25,9 @@ def run(by, tol=1e-10, most=5000, start=None):
     x, y, a, b = problem()
     soft, errors = PointSoftCosts(x, y, Cost("euclidean", 2.0)).soft, []
     start = start or Potentials(np.zeros(30), np.zeros(25))
-    found = iterate(soft, a, b, by, start, Sweeps(tol, most, False, lambda sweep, error: errors.append(error)))
+    found = iterate(
+        soft, a, b, by, start, Sweeps(tol, most, False, lambda sweep, reached: errors.append(reached.error))
+    )
     return found, errors, (cdist(x, y, "sqeuclidean"), a, b)
 
 
@@ -39,7 +41,7 @@ def test_the_fixed_point_is_that_of_the_plain_loop(rho):
 
 
 def test_far_fewer_sweeps_than_the_plain_loop():
-    found, errors, (C, a, b) = run(Regularisation(0.02))
+    _, errors, (C, a, b) = run(Regularisation(0.02))
     f, g, plain = np.zeros(30), np.zeros(25), 0
     while plain < 20_000:
         f = naive.smooth_min(C - g, b, 0.02)
@@ -79,16 +81,33 @@ def test_secants_solve_a_linear_self_adjoint_problem_in_as_many_steps_as_it_has_
     np.testing.assert_array_equal(secants.step(target), target)
 
 
-def test_symmetric_sweeps_agree_with_two_sided_ones():
+@pytest.mark.parametrize("n", [2, 4, 5])
+def test_secants_that_span_everything_are_still_renewed(n):
+    # Pairs learnt far off, as many as there are directions, must not block what is learnt near the end.
+    b, rng = np.full(n, 1.0 / n), np.random.default_rng(0)
+    basis = np.linalg.qr(np.sqrt(b)[:, None] * rng.normal(size=(n, n)))[0] / np.sqrt(b)[:, None]
+
+    def residual(g, rates):
+        return -basis @ ((1 - rates) * (basis.T @ (b * g)))
+
+    secants, g, early, late = Secants(b), rng.normal(size=n), np.full(n, 0.5), 1 - np.geomspace(1e-3, 1, n)
+    for k in range(40):
+        found = residual(g, early if k < n + 2 else late)
+        secants.add(g, found)
+        g = rng.normal(size=n) if k < n + 2 else g + secants.step(found)
+    assert np.abs(g).max() < 1e-6
+
+
+@pytest.mark.parametrize("rho", [math.inf, 0.7])
+def test_symmetric_sweeps_end_where_two_sided_ones_do(rho):
     x, _, a, _ = problem()
     soft, C = PointSoftCosts(x, x, Cost("euclidean", 2.0)).soft, cdist(x, x, "sqeuclidean")
-    for rho in (math.inf, 0.7):
-        by, errors = Regularisation(0.05, rho, rho), []
-        sweeps = Sweeps(1e-10, 500, False, lambda sweep, error: errors.append(error))
-        found = iterate_symmetric(soft, a, by, Potentials(np.zeros(30), np.zeros(30)), sweeps)
-        plan = naive.plan(C, a, a, found.f, found.g, 0.05)
-        wanted = a * (1.0 if math.isinf(rho) else np.exp(-found.f / rho))
-        assert len(errors) < 60 and np.abs(plan.sum(axis=1) - wanted).sum() < 1e-9
+    by, errors = Regularisation(0.05, rho, rho), []
+    sweeps = Sweeps(1e-10, 500, False, lambda sweep, reached: errors.append(reached.error))
+    found = iterate_symmetric(soft, a, by, Potentials(np.zeros(30), np.zeros(30)), sweeps)
+    plan = naive.plan(C, a, a, found.f, found.g, 0.05)
+    wanted = a * (1.0 if math.isinf(rho) else np.exp(-found.f / rho))
+    assert len(errors) < 60 and np.abs(plan.sum(axis=1) - wanted).sum() < 1e-9
 
 
 def test_the_dual_value_is_that_of_the_definition():

@@ -45,7 +45,18 @@ def test_every_entry(door):
 
 @pytest.mark.parametrize(
     "index",
-    [0, 1, -1, np.int64(3), slice(None), slice(1, 7, 2), slice(0, 0), [0, 1, 1, -2], np.array([5, 0]), np.arange(8) > 4],
+    [
+        0,
+        1,
+        -1,
+        np.int64(3),
+        slice(None),
+        slice(1, 7, 2),
+        slice(0, 0),
+        [0, 1, 1, -2],
+        np.array([5, 0]),
+        np.arange(8) > 4,
+    ],
 )
 def test_rows(index):
     plan = solved()[2].plan
@@ -61,15 +72,15 @@ def test_what_is_refused(monkeypatch):
     with pytest.raises(TypeError, match=r"rows\(\) reads rows of the plan, not of plan.T"):
         plan.T.rows(0)
     with pytest.raises(ValueError, match=r"V must have 6 rows, .* plan \(8, 6\); got shape \(8,\). Pass plan.T @ V"):
-        plan @ np.ones(8)
+        _ = plan @ np.ones(8)
     with pytest.raises(ValueError, match=r"V must have 8 rows"):
-        np.ones(7) @ plan
+        _ = np.ones(7) @ plan
     with pytest.raises(ValueError, match=r"V must have shape \(n,\) or \(n, k\); got shape \(6, 1, 1\)"):
-        plan @ np.ones((6, 1, 1))
+        _ = plan @ np.ones((6, 1, 1))
     with pytest.raises(ValueError, match=r"V must be finite; V\[0\] is nan"):
-        plan @ np.r_[np.nan, np.ones(5)]
+        _ = plan @ np.r_[np.nan, np.ones(5)]
     with pytest.raises(TypeError, match="unsupported operand"):
-        np.ones(6) * plan
+        _ = np.ones(6) * plan
     monkeypatch.setattr(plan_module, "LARGEST_ARRAY", 40)
     with pytest.raises(ValueError, match=r"the plan \(8, 6\) has 48 entries, more than 40. Use plan @ V"):
         plan.toarray()
@@ -100,7 +111,7 @@ def test_torch():
     torch.testing.assert_close(plan.rows(torch.tensor([0, 2])), dense[[0, 2]])
     torch.testing.assert_close(plan.marginals()[1], dense.sum(0))
     with pytest.raises(TypeError, match="plan @ V needs V in the library of the points; got ndarray"):
-        plan @ np.ones(6)
+        _ = plan @ np.ones(6)
 
 
 def test_the_plan_does_not_follow_a_refilled_buffer():

@@ -23,7 +23,7 @@ def problem(n=15, m=11, seed=0):
     return rng.normal(size=(n, 2)), rng.normal(size=(m, 2)), a / a.sum(), b / b.sum()
 
 
-@pytest.mark.parametrize("noise", [0.0, 1e-6, 0.1, 30.0, 3e4])
+@pytest.mark.parametrize("noise", [0.0, 1e-6, 0.1, 30.0])
 @pytest.mark.parametrize("eps", [0.01, 1.0])
 @pytest.mark.parametrize("door", ["points", "matrix"])
 def test_any_potentials_are_bracketed(noise, eps, door):

@@ -17,6 +17,7 @@ from .exp2 import exp2, log2
 from .soft_dense import DensePairs
 
 _options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+_TOP = np.float32(100.0)  # bits: exp2 knows no infinity
 _LOG2_E = float(np.log2(np.e))
 
 
@@ -98,7 +99,7 @@ def active_columns(starts, names, values, moved, guess, lo, hi, room, out):
         for e in range(name.size):
             z[e] = value[e] + (first + guess[name[e]])
         for e in range(name.size):
-            z[e] = exp2(z[e])
+            z[e] = exp2(min(z[e], _TOP))
         for e in range(name.size):
             out[name[e]] += np.float64(z[e])
 

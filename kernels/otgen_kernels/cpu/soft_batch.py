@@ -21,6 +21,7 @@ FACTOR = 4.0
 STAGE_TOL, STAGE_SWEEPS = 1e-2, 60
 LOG2_E = float(np.log2(np.e))
 FAR = 1e30
+TOP = 60.0  # bits: exp2 knows no infinity, and one such term is enough to know a guess as poor
 
 FIGURES = ("value", "objective", "dual_value", "gap", "error", "lower", "upper", "sweeps", "mass")
 """What is told of every problem, in this order; the error is absolute, mass is what it is a share of."""
@@ -167,6 +168,8 @@ def rows_answer(costs, k, columns, there, out):
     cast = costs[0, :1].copy()
     cast[0] = k
     k_cast = cast[0]
+    cast[0] = TOP
+    top = cast[0]
     for i in range(n):
         guess = there[i]
         for _ in range(2):
@@ -175,7 +178,7 @@ def rows_answer(costs, k, columns, there, out):
             cast[0] = guess
             first = cast[0]
             for j in range(m):
-                total += exp2(first + columns[j] - k_cast * costs[i, j])
+                total += exp2(min(first + columns[j] - k_cast * costs[i, j], top))
             if 1e-6 <= total <= 1e12:
                 break
             for j in range(m):
@@ -191,6 +194,8 @@ def columns_answer(costs, k, rows, there, out):
     sums, cast = costs[0].copy(), costs[0, :1].copy()
     cast[0] = k
     k_cast = cast[0]
+    cast[0] = TOP
+    top = cast[0]
     guess = costs[0].copy()
     for j in range(m):
         guess[j] = there[j]
@@ -200,7 +205,7 @@ def columns_answer(costs, k, rows, there, out):
             cast[0] = rows[i]
             row = cast[0]
             for j in range(m):
-                sums[j] += exp2(row + guess[j] - k_cast * costs[i, j])
+                sums[j] += exp2(min(row + guess[j] - k_cast * costs[i, j], top))
         good = True
         for j in range(m):
             good = good and 1e-6 <= sums[j] <= 1e12
@@ -389,14 +394,22 @@ def _semi_dual(a, b, f, g, eps, rho_a, rho_b):
 @njit(nogil=True, cache=True, error_model="numpy")
 def _common_shift(a, b, f, g, rho_a, rho_b):
     """t for which (f + t, g - t) has the largest dual value."""
-    low_a, low_b, sum_a, sum_b = f.min(), g.min(), 0.0, 0.0
+    return (_log_mass(a, f, rho_a) - _log_mass(b, g, rho_b)) / (1.0 / rho_a + 1.0 / rho_b)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _log_mass(a, f, rho):
+    """log sum_i a_i exp(-f_i / rho), with all its digits where rho is large."""
+    if np.isinf(rho):
+        return np.log(a.sum())
+    low, total = f.min(), 0.0
+    if max(-low, f.max()) < rho:
+        for i in range(f.size):
+            total += a[i] * np.expm1(-f[i] / rho)
+        return np.log(a.sum()) + np.log1p(total / a.sum())
     for i in range(f.size):
-        sum_a += a[i] * (1.0 if np.isinf(rho_a) else np.exp(-(f[i] - low_a) / rho_a))
-    for j in range(g.size):
-        sum_b += b[j] * (1.0 if np.isinf(rho_b) else np.exp(-(g[j] - low_b) / rho_b))
-    log_a = np.log(sum_a) - (0.0 if np.isinf(rho_a) else low_a / rho_a)
-    log_b = np.log(sum_b) - (0.0 if np.isinf(rho_b) else low_b / rho_b)
-    return (log_a - log_b) / (1.0 / rho_a + 1.0 / rho_b)
+        total += a[i] * np.exp(-(f[i] - low) / rho)
+    return np.log(total) - low / rho
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
