@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -24,6 +25,8 @@ def main() -> None:
     request = json.load(sys.stdin)
     task, solver, extra = request.pop("task"), request.pop("solver"), request.pop("extra", {})
     problem = Regularised(**request)
+    if "torch" in packages(solver):
+        os.environ.pop("POT_BACKEND_DISABLE_PYTORCH", None)  # measure.py hides it from POT on NumPy
     for package in packages(solver):
         import_module(package)
     baseline = peak_mb()

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 ROWS = 512  # of a block: 40 MB at 10,000 columns
+SAMPLED = 2_048  # rows, and columns, whose error is taken for all where there are over MOST_PAIRS
+MOST_PAIRS = 2e9
 
 
 def mean_cost(x: np.ndarray, y: np.ndarray) -> float:
@@ -39,8 +41,13 @@ def weights(w: np.ndarray | None, n: int) -> np.ndarray:
 def marginal_error(x, y, a, b, f: np.ndarray, g: np.ndarray, eps: float) -> float:
     """The larger L1 error of both marginals of pi_ij = a_i b_j exp((f_i + g_j - c_ij) / eps), as a part of the mass.
 
-    NaN where a potential of a point with weight is not finite.
+    NaN where a potential of a point with weight is not finite. Of very large clouds a random part of the rows and of
+    the columns is looked at, each in full.
     """
+    if len(x) * float(len(y)) > MOST_PAIRS:
+        rng = np.random.default_rng(0)
+        sides = ((x, y, a, b, f, g), (y, x, b, a, g, f))
+        return max(_sampled_error(rng.choice(len(side[0]), SAMPLED, replace=False), *side, eps) for side in sides)
     a, b = weights(a, len(x)), weights(b, len(y))
     f, g = np.where(a > 0, f, 0.0).astype(np.float64), np.where(b > 0, g, 0.0).astype(np.float64)
     columns, error = np.zeros(len(y)), 0.0
@@ -50,6 +57,17 @@ def marginal_error(x, y, a, b, f: np.ndarray, g: np.ndarray, eps: float) -> floa
             error += float(np.abs(plan.sum(axis=1) - a[rows]).sum())
             columns += plan.sum(axis=0)
     return float(np.maximum(error, np.abs(columns - b).sum()))
+
+
+def _sampled_error(sample: np.ndarray, x, y, a, b, f: np.ndarray, g: np.ndarray, eps: float) -> float:
+    """The L1 error of the row sums, from those of a sample."""
+    a, b = weights(a, len(x)), weights(b, len(y))
+    off = 0.0
+    for rows, cost in cost_blocks(x[sample], y):
+        taken = sample[rows]
+        plan = np.exp((f[taken, None].astype(np.float64) + g - cost) / eps) * a[taken, None] * b
+        off += float(np.abs(plan.sum(axis=1) - a[taken]).sum())
+    return off * len(x) / len(sample)
 
 
 def soft_c_transform(x, y, h: np.ndarray, eps: float) -> np.ndarray:

@@ -26,7 +26,7 @@ FACTOR = 4.0  # between the eps of two stages
 STAGE_TOL, COARSE_TOL = 1e-2, 1e-4  # errors at which a stage ends, on the finest level and on the others
 STAGE_SWEEPS, COARSE_SWEEPS = 60, 240
 MOST_LEVELS = 6
-ACTIVE_FROM = 0.3  # the error from which on pairs are listed
+ACTIVE_FROM = 0.6  # the error from which on pairs are listed
 ACTIVE_ROUNDS, ACTIVE_SWEEPS = 6, 200  # lists made at most, and sweeps among each
 ACTIVE_BITS, ACTIVE_TOL = 0.0, 0.5  # the list holds all but tol of the plan at worst, and is left at half of tol
 LOOSE = 1 / 16  # of the mean cost: the spread of groups that are hardly tighter than the cloud
@@ -57,8 +57,9 @@ class Annealing:
 
     def __init__(
         self, costs: Any, a: Array, b: Array, by: Regularisation, *,
-        tol: float, max_iter: int, symmetric: bool, progress: Progress | None,
+        tol: float, max_iter: int, symmetric: bool, progress: Progress | None, proven: bool = True,
     ) -> None:  # fmt: skip
+        self._trusting = proven  # a proof over all pairs follows: what was found among listed ones needs no other test
         self.by, self.tol, self.max_iter, self.symmetric = by, tol, max_iter, symmetric
         self.levels = [Level(costs, a, b, 0.0)]
         self._progress, self._began = progress, time.perf_counter()
@@ -96,10 +97,14 @@ class Annealing:
         return Run(self._extended(potentials, level, 0, self.by.eps), self._done, INTERRUPTED)
 
     def resume(self, potentials: Potentials) -> Run:
-        """Go on in float64, where the proof found more error than float32 saw."""
-        self._latest = 0, potentials
+        """Go on where the proof found more error than float32, or a list of pairs, saw: all pairs, then float64."""
+        self._latest, trusted, self._trusting = (0, potentials), self._trusting, False
         try:
-            potentials = self._iterate(potentials, 0, self.by.eps, self.tol, self.max_iter, single=False)
+            reach = SINGLE_ERROR * self.levels[0].costs.soft.rounding(self.by.eps, True)
+            if trusted and reach < self.tol:
+                potentials = self._single(potentials, self.tol)
+            else:
+                potentials = self._iterate(potentials, 0, self.by.eps, self.tol, self.max_iter, single=False)
         except KeyboardInterrupt:
             return self._interrupted()
         return Run(potentials, self._done, "")
@@ -133,6 +138,8 @@ class Annealing:
                 if active is None or most < 1:
                     break
                 trial = self._iterate(potentials, 0, eps, ACTIVE_TOL * tol, most, soft=active)
+                if self._trusting and trial.error <= ACTIVE_TOL * tol:
+                    return trial
                 trial = self._iterate(trial, 0, eps, tol, 1)
                 if not trial.error < 0.5 * potentials.error:
                     break

@@ -43,8 +43,8 @@ class TransportBatch:
     objective: Any
     dual_value: Array
     gap: Array
-    lower_bound: Array | None
-    upper_bound: Array | None
+    lower_bound: Any
+    upper_bound: Any
     marginal_error: Array
     scale: Array
     potentials: tuple[Any, Any]

@@ -18,7 +18,7 @@ from .plan import EntropicPlan, Scaling
 from .potentials import centred
 from .regularisation import COARSEST, Regularisation, asked, check_reach, read_stopping
 from .result import Points, Transport
-from .rounding import Proof, prove_balanced, prove_unbalanced
+from .rounding import BITS, Proof, prove_balanced, prove_unbalanced
 from .soft_costs import MatrixSoftCosts, PointSoftCosts
 
 Array = np.ndarray
@@ -28,6 +28,7 @@ NO_GRADIENT = (
     "Transport.value of entropic transport, <plan, cost>, has no gradient here: the plan moves with the points. "
     "Differentiate Transport.objective, or otgen.sinkhorn_divergence."
 )
+SINGLE_BITS = 18.0  # pairs that a gradient in float32 skips make up less than 2^-18, 4e-6, of it
 REACH = 0.1  # of the rounding that is estimated for float64: the least tol that is accepted
 
 
@@ -81,9 +82,10 @@ class Problem:
         return Regularisation(*(Power(-self.exponent)(rho) for rho in (self.by.eps, self.by.rho_a, self.by.rho_b)))
 
     def anneal(
-        self, start: tuple[Array, Array] | None, tol: Any, max_iter: Any, progress: Progress, dtype: np.dtype
-    ) -> tuple[Annealing, Run]:
-        """Run Sinkhorn from large eps and coarse clouds to the user's, or from given potentials."""
+        self, start: tuple[Array, Array] | None, tol: Any, max_iter: Any, progress: Progress, dtype: np.dtype,
+        *, proven: bool,
+    ) -> tuple[Annealing, Run]:  # fmt: skip
+        """Run Sinkhorn from large eps and coarse clouds to the user's, or from given potentials; will it be proven?"""
         given, (tol, max_iter) = tol, read_stopping(tol, max_iter, progress, dtype)
         by = self.scaled_regularisation()
         reach = REACH * self.costs.soft.rounding(by.eps, False) if 0.0 < by.eps < math.inf else math.inf
@@ -92,7 +94,7 @@ class Problem:
         check_reach(tol, reach, self.by.eps)
         annealing = Annealing(
             self.costs, self.a_kept, self.b_kept, by,
-            tol=tol, max_iter=max_iter, symmetric=self.symmetric, progress=progress,
+            tol=tol, max_iter=max_iter, symmetric=self.symmetric, progress=progress, proven=proven,
         )  # fmt: skip
         first = None
         if start is not None:
@@ -104,9 +106,11 @@ class Problem:
         self, start: tuple[Array, Array] | None, tol: Any, max_iter: Any, progress: Progress, dtype: np.dtype
     ) -> Solution:
         """Anneal, prove, and go on in float64 if the proof finds more error than asked for."""
-        annealing, run = self.anneal(start, tol, max_iter, progress, dtype)
+        annealing, run = self.anneal(start, tol, max_iter, progress, dtype, proven=True)
         solution = self._proven(run, annealing.tol)
-        if not solution.converged and not run.message and run.n_iter < annealing.max_iter:
+        for _ in range(2):
+            if solution.converged or run.message or run.n_iter >= annealing.max_iter:
+                break
             run = annealing.resume(Potentials(solution.proof.f, solution.proof.g))
             solution = self._proven(run, annealing.tol)
         return solution
@@ -116,14 +120,14 @@ class Problem:
 
         Raises KeyboardInterrupt where the run was interrupted: a part of a divergence is no result.
         """
-        annealing, run = self.anneal(None, tol, max_iter, progress, dtype)
+        annealing, run = self.anneal(None, tol, max_iter, progress, dtype, proven=False)
         if run.message == INTERRUPTED:
             raise KeyboardInterrupt
         if self.symmetric:
             f = run.potentials.f
             return Dual(f, f, self.dual_value(f, f), run, annealing.tol)
         by, g = self.scaled_regularisation(), run.potentials.g
-        f = self.costs.soft.transform(0, g + by.eps * np.log(self.b_kept), by.eps, run.potentials.f)
+        f = self.costs.soft.transform(0, g + by.eps * np.log(self.b_kept), by.eps, run.potentials.f, bits=BITS)
         mass = float(self.a_kept.sum())
         if math.isfinite(by.rho_a):
             f = f * (by.rho_a / (by.rho_a + by.eps))
@@ -134,7 +138,7 @@ class Problem:
     def dual_value(self, f: Array, g: Array) -> float:
         """The dual value of any potentials at unit size, in the user's units: a lower bound of the optimum."""
         by = self.scaled_regularisation()
-        answer = self.costs.soft.transform(0, g + by.eps * np.log(self.b_kept), by.eps, f)
+        answer = self.costs.soft.transform(0, g + by.eps * np.log(self.b_kept), by.eps, f, bits=BITS)
         mass = float(self.a_kept @ np.exp((f - answer) / by.eps))
         return Power(self.exponent)(dual_value(self.a_kept, self.b_kept, f, g, mass, by))
 
@@ -263,7 +267,8 @@ class PointProblem(Problem):
         ends = proof.f + eps * np.log(self.a_kept), proof.g + eps * np.log(self.b_kept)
         out = np.zeros((self.x, self.y)[side].shape)
         keep = (self.keep_x, self.keep_y)[side]
-        out[keep] = self.costs.soft.gradient(side, ends[side], ends[1 - side], eps, single=single)
+        bits = SINGLE_BITS if single else BITS
+        out[keep] = self.costs.soft.gradient(side, ends[side], ends[1 - side], eps, single=single, bits=bits)
         return Power(self.unit * (self.costs.cost.p - 1.0))(out)
 
     def differentiable(self, result: Transport, solution: Solution, home: Home, inputs: tuple) -> Transport:

@@ -113,7 +113,8 @@ def iterate(soft: Any, a: Array, b: Array, by: Regularisation, start: Potentials
     error, best, since = math.inf, math.inf, 0
     new = g
     for sweep in range(sweeps.most):
-        there = soft.transform(0, g + log_b, eps, there, **options)
+        rough = sweep == 0  # the potentials of another eps, or of another level
+        there = soft.transform(0, g + log_b, eps, there, rough=rough, **options)
         f = damp_a * there
         dual, size = _semi_dual(a, b, f, g, by)
         noise = NOISE if not sweeps.single else 1e-7
@@ -122,7 +123,7 @@ def iterate(soft: Any, a: Array, b: Array, by: Regularisation, start: Potentials
             secants.clear()
             continue
         value = dual
-        back = soft.transform(1, f + log_a, eps, back, **options)
+        back = soft.transform(1, f + log_a, eps, back, rough=rough, **options)
         error = _column_error(b, g, back, by)
         new = damp_b * back
         if not by.balanced:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -17,7 +19,7 @@ BITS = 12.0
 class Listed:
     """A list with what it was made from: costs, potentials of which f answers g, weights."""
 
-    def __init__(self, make, x, y, a, b, metric="euclidean", p=2.0, share=0.01, bits=BITS):
+    def __init__(self, make, x, y, a, b, metric: Any = "euclidean", p=2.0, share=0.01, bits=BITS):
         self.C, self.a, self.b = cdist(x, y, metric) ** p, a, b
         self.eps = share * float(self.C.mean())
         self.soft = make(x, y, self.C)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import ot
@@ -216,7 +217,7 @@ def test_gradient_is_that_of_the_cost_under_the_plan(metric, p, rng):
 def test_gradient_is_that_of_the_objective(rho, rng):
     x, y, a, b = problems(rng, 1, 4, 3)
     f, g, _ = solve(x, y, a, b, 0.4, rho=rho, accuracy=1e-12)
-    sides = ((x, 0, (x, y, a, b, f, g)), (y, 1, (y, x, b, a, g, f)))
+    sides: Any = ((x, 0, (x, y, a, b, f, g)), (y, 1, (y, x, b, a, g, f)))
     for points, side, arguments in sides:
         found = sinkhorn_batch_gradient(*arguments, metric="euclidean", p=2.0, eps=0.4)[0]
         for i in range(2):
@@ -248,7 +249,7 @@ def test_plan_mass_of_any_potentials(metric, rng):
     clean, f[0, 1] = f.copy(), 1e6
     found = plan_mass_batch(x, y, a, b, f, g, metric=metric, p=1.5, eps=0.3)
     expected = [
-        naive_entropic.plan(naive_entropic.cost_matrix(u, v, metric, 1.5), *one, 0.3).sum()
+        naive_entropic.plan(naive_entropic.cost_matrix(u, v, metric, 1.5), *one, 0.3).sum()  # pyright: ignore[reportCallIssue]
         for u, v, *one in zip(x, y, a, b, clean, g)
     ]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
@@ -262,7 +263,7 @@ def test_any_number_of_threads_and_problems_gives_the_same_numbers(rng, monkeypa
         monkeypatch.setenv("OTGEN_NUM_THREADS", threads)
         f, g, figures = solve(x, y, a, b, 0.05)
         found.append((f, g, figures, sinkhorn_batch_gradient(x, y, a, b, f, g, **options)))
-    alone = [solve(*(z[k : k + 1] for z in (x, y, a, b)), 0.05) for k in range(9)]
+    alone = [solve(x[k : k + 1], y[k : k + 1], a[k : k + 1], b[k : k + 1], 0.05) for k in range(9)]
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(one, two)

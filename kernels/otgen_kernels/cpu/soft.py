@@ -15,6 +15,7 @@ _LAYOUT = ("C", "W", "A")
 _LOG2_E = float(np.log2(np.e))
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 _LEAST, _MOST = 2.0**-4, 2.0**40  # sums within were guessed well enough: neither skipped pairs nor overflow matter
+_ROUGH_LEAST = 2.0**-24  # the same for a guess that is said to be rough: fewer pairs are skipped, and fewer sums redone
 _HUGE = 40  # a matrix with entries of 2^40 or 2^-40 is scaled, lest float32 end
 
 
@@ -66,10 +67,10 @@ class _Soft:
 
     def transform(
         self, side: int, h: np.ndarray, eps: float, near: np.ndarray | None = None, *, single: bool = False,
-        bits: float | None = None,
+        bits: float | None = None, rough: bool = False,
     ) -> np.ndarray:  # fmt: skip
         """Return v_i = -eps log sum_j exp((h_j - c_ij) / eps); any `near` gives the same, a close one sooner."""
-        guess, sums = self._reduce(TOTAL, 1, side, near, h, eps, single, bits)
+        guess, sums = self._reduce(TOTAL, 1, side, near, h, eps, single, bits, least=_ROUGH_LEAST if rough else _LEAST)
         return (guess - np.log2(sums[:, 0])) * (eps / _LOG2_E)
 
     def entropy(
@@ -121,7 +122,7 @@ class _Soft:
 
     def _reduce(
         self, mode: int, width: int, side: int, near: np.ndarray | None, h: np.ndarray, eps: float, single: bool,
-        bits: float | None, columns: np.ndarray | None = None,
+        bits: float | None, columns: np.ndarray | None = None, least: float = _LEAST,
     ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
         """The guess, in bits, that the sums are relative to, and the sums (n, width), within float32's range."""
         k, to_bits = self._stiffness(eps), _LOG2_E / eps
@@ -131,14 +132,14 @@ class _Soft:
         poor: np.ndarray | None = None  # all
 
         def reduce(dtype: np.dtype, mode: int, near: np.ndarray, out: np.ndarray, **more: np.ndarray | None) -> None:
-            share = (bits or np.finfo(dtype).nmant + 1.0) - np.log2(_LEAST)  # of the least sum that is accepted
+            share = (bits or np.finfo(dtype).nmant + 1.0) - np.log2(least)  # of the least sum that is accepted
             options = {"dtype": dtype, "bits": share, "serial": n * m < SERIAL_PAIRS}
             self._pairs.reduce(side, near, h, k, mode, out, rows=poor, **more, **options)
 
         if near is not None:
             guess = np.require(near * to_bits, np.float64, _LAYOUT)
             reduce(_SINGLE if single else _DOUBLE, mode, guess, sums, columns=columns)
-            poor = ~((sums[:, 0] >= _LEAST) & (sums[:, 0] <= _MOST))
+            poor = ~((sums[:, 0] >= least) & (sums[:, 0] <= _MOST))
         # In float32 even the largest term may be off by many bits where eps is tiny: such rows are done in float64.
         for dtype in (_SINGLE, _DOUBLE) if single else (_DOUBLE,):
             if poor is None or poor.any():
@@ -146,7 +147,7 @@ class _Soft:
                 reduce(dtype, LARGEST, np.zeros(n), peak)
                 guess = -peak[:, 0] if poor is None else np.where(poor, -peak[:, 0], guess)
                 reduce(dtype, mode, guess, sums, columns=columns)
-                poor = ~((sums[:, 0] >= _LEAST) & (sums[:, 0] <= _MOST))
+                poor = ~((sums[:, 0] >= least) & (sums[:, 0] <= _MOST))
         return guess, sums
 
 
@@ -178,10 +179,12 @@ class SoftPairs(_Soft):
         else:
             self._pairs = dense_points(x, y, cost)
 
-    def gradient(self, side: int, f: np.ndarray, h: np.ndarray, eps: float, *, single: bool = False) -> np.ndarray:
+    def gradient(
+        self, side: int, f: np.ndarray, h: np.ndarray, eps: float, *, single: bool = False, bits: float | None = None
+    ) -> np.ndarray:
         """Return sum_j exp((f_i + h_j - c_ij) / eps) grad c(x_i, y_j) in x_i (in y_j for side 1): (n, d)."""
         d = self._units[0].shape[1]
-        guess, sums = self._reduce(GRADIENT, 1 + d, side, f, h, eps, single, None)
+        guess, sums = self._reduce(GRADIENT, 1 + d, side, f, h, eps, single, bits)
         gradient = sums[:, 1:] * np.exp2(f * (_LOG2_E / eps) - guess)[:, None]
         if self._norms is not None:  # through u = x / |x|
             u = self._units[side]

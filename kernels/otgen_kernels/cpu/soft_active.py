@@ -22,8 +22,8 @@ _LOG2_E = float(np.log2(np.e))
 
 
 @njit(**_options)
-def collect_tile(product, row_term, column_term, factor, shape, q, cut, first, lo, rows, cols, values, size):
-    """Append the pairs of a tile whose z reaches the cut of their column; returns how many there are, or -1."""
+def collect_tile(product, row_term, column_term, factor, shape, q, cut, first, rows, cols, values, size):
+    """Append the pairs of a tile whose z reaches the cut of their column; returns how many there are now, or -1."""
     width = product.shape[2]
     z = column_term[0].copy()
     for r in range(product.shape[0]):
@@ -51,7 +51,7 @@ def collect_tile(product, row_term, column_term, factor, shape, q, cut, first, l
                 if z[t] >= least:
                     if size == cols.size:
                         return -1
-                    rows[size], cols[size], values[size] = lo + r, first + b * width + t, z[t] + cut[b, t]
+                    rows[size], cols[size], values[size] = r, first + b * width + t, z[t] + cut[b, t]
                     size += 1
     return size
 
@@ -119,7 +119,7 @@ class ActivePairs:
 
     def transform(
         self, side: int, h: np.ndarray, eps: float, near: np.ndarray | None = None, *, single: bool = True,
-        bits: float | None = None,
+        bits: float | None = None, rough: bool = False,
     ) -> np.ndarray:  # fmt: skip
         """Return v_i = -eps log sum_j exp((h_j - c_ij) / eps) over the listed pairs, for the eps of the list.
 
@@ -196,25 +196,28 @@ def collect(
             runs = slice(first // SOFT_RUN, end // SOFT_RUN)
             size = collect_tile(
                 whole.reshape(hi - lo, -1, SOFT_RUN), row_term[lo:hi], column_term[runs], factor, cost.shape,
-                dtype.type(cost.q), cut[runs], first, lo, rows, cols, values, size,
+                dtype.type(cost.q), cut[runs], first, rows, cols, values, size,
             )  # fmt: skip
             if size < 0:
                 too_many = True
                 return
-        found[task] = rows[:size].copy(), cols[:size].copy(), values[:size].copy()
+        found[task] = gather(rows[:size], cols[:size], values[:size], hi - lo)
 
     with pool.blas_single_thread():
         # Two tiles tell about how many there will be.
         first = sorted({tasks // 3, 2 * tasks // 3})
         pool.run(lambda place: work(first[place]), len(first))
-        if too_many or sum(len(found[task][0]) for task in first) * tasks > limit * len(first):
+        if too_many or sum(len(found[task][1]) for task in first) * tasks > limit * len(first):
             return None
         others = [task for task in range(tasks) if task not in first]
         pool.run(lambda place: work(others[place]), len(others))
     lists = [one for one in found if one]
-    if len(lists) < tasks or sum(len(one[0]) for one in lists) > limit:
+    if len(lists) < tasks or sum(len(one[1]) for one in lists) > limit:
         return None
-    rows, cols, values = (np.concatenate(part) for part in zip(*lists))
-    if not (np.bincount(rows, minlength=n).all() and np.bincount(cols, minlength=m).all()):
+    counts = np.concatenate([np.diff(starts) for starts, _, _ in lists])
+    cols, values = (np.concatenate([one[place] for one in lists]) for place in (1, 2))
+    listed = np.zeros(m, bool)
+    listed[cols] = True
+    if not (counts.all() and listed.all()):
         return None
-    return ActivePairs(*gather(rows, cols, values, n), (near, h), rounding)
+    return ActivePairs(np.concatenate([[0], np.cumsum(counts)]), cols, values, (near, h), rounding)

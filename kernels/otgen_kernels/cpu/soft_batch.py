@@ -348,7 +348,11 @@ def solve_symmetric(costs, work, a, b, eps, rho_a, rho_b, tol, max_iter, noise, 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _learn(points, changes, held, g, residual, last_point, last_residual, b):
-    """Add a secant pair, its change made orthonormal to the others; the oldest goes where there is no room."""
+    """Add a secant pair, its change made orthonormal to the others; the oldest goes where there is no room.
+
+    Where the others explain it all and yet the iteration goes on, they are stale: it takes the place of all. Few points
+    span no more than the memory holds, and would never learn again.
+    """
     m = g.size
     x, v = g - last_point, residual - last_residual
     size = np.sqrt((b * v * v).sum())
@@ -358,7 +362,10 @@ def _learn(points, changes, held, g, residual, last_point, last_residual, b):
             x[j] -= along * points[t, j]
             v[j] -= along * changes[t, j]
     norm = np.sqrt((b * v * v).sum())
-    if not (norm > 1e-6 * size and norm > 0.0):
+    if not norm > 1e-3 * size:
+        x, v = g - last_point, residual - last_residual
+        norm, held = size, 0
+    if not norm > 0.0:
         return held
     if held == points.shape[0]:
         for t in range(held - 1):
