@@ -15,7 +15,7 @@ from ..arrays import Home, home_beside, is_real, read_clouds, read_masses, read_
 from .entropic import sinkhorn
 from .exact import solve_sample
 from .iteration import Secants
-from .regularisation import DEFAULT_TOL, read_regularisation
+from .regularisation import DEFAULT_TOL, read_max_iter, read_regularisation
 from .result import ConvergenceWarning, Transport, warn
 
 Array = np.ndarray
@@ -298,10 +298,4 @@ def _read_stopping(tol: Any, max_iter: Any, progress: Any) -> tuple[float, int]:
             f"tol must be a positive finite number, relative to the spread of the clouds; got {tol!r}. Leave it None "
             f"for {MOVEMENT:g}."
         )
-    if max_iter is None:
-        max_iter = MAX_ITER
-    elif isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 1:
-        raise ValueError(f"max_iter must be None (at most {MAX_ITER}) or an int >= 1; got {max_iter!r}. Leave it None.")
-    if progress is not None and not isinstance(progress, Callable):
-        raise TypeError(f"progress must be None or a function of one dict; got {type(progress).__name__}. Pass print.")
-    return float(tol), int(max_iter)
+    return float(tol), read_max_iter(max_iter, MAX_ITER, progress)

@@ -33,8 +33,9 @@ def sinkhorn(
 
     x (n, d), y (m, d), a (n,), b (m,) as in `solve_sample`; eps and rho are on the scale of the cost. unbalanced is rho
     or (rho_a, rho_b), math.inf for an exact side; without it a and b must have one mass. Runs until the L1 marginal
-    error is at most tol times the mass (default 1e-6; 1e-4 for float32), or max_iter sweeps on the finest level: then
-    converged is False and a ConvergenceWarning says how far it came. potentials (f, g) of an earlier result start it.
+    error is at most tol times the mass (default 1e-6, 1e-4 for float32, or what float64 reaches at a tiny eps), or
+    max_iter sweeps on the finest level: then converged is False and a ConvergenceWarning says how far it came.
+    potentials (f, g) of an earlier result start it.
     progress is called once a sweep with a dict (level, levels, eps, iteration, error, tol, seconds).
 
     Transport.objective is differentiable for torch tensors (once, in points and weights); value is not. lower_bound and

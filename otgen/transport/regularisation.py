@@ -78,13 +78,18 @@ def read_stopping(tol: Any, max_iter: Any, progress: Any, dtype: np.dtype) -> tu
             f"tol must be a number >= {least:g}, the marginal error that {dtype} can reach; got {tol!r}. "
             + ("Pass float64 points for less." if dtype == np.float32 and is_real(tol) and tol > 0 else "Raise it.")
         )
+    return float(tol), read_max_iter(max_iter, MAX_ITER, progress)
+
+
+def read_max_iter(max_iter: Any, most: int, progress: Any) -> int:
+    """Return max_iter, `most` where none is given; raise unless it is a count, and progress a function or None."""
     if max_iter is None:
-        max_iter = MAX_ITER
+        max_iter = most
     elif isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 1:
-        raise ValueError(f"max_iter must be None (at most {MAX_ITER}) or an int >= 1; got {max_iter!r}. Leave it None.")
+        raise ValueError(f"max_iter must be None (at most {most}) or an int >= 1; got {max_iter!r}. Leave it None.")
     if progress is not None and not isinstance(progress, Callable):
         raise TypeError(f"progress must be None or a function of one dict; got {type(progress).__name__}. Pass print.")
-    return float(tol), int(max_iter)
+    return int(max_iter)
 
 
 def check_reach(tol: float, reach: float, eps: float) -> None:
