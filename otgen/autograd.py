@@ -21,18 +21,21 @@ def wants_gradient(*inputs: Any) -> bool:
 
 
 def attach(
-    values: np.ndarray | float, home: Home, pairs: Iterable[tuple[Any, np.ndarray]], *, batched: bool = False
+    values: np.ndarray | float, home: Home, pairs: Iterable[tuple[Any, np.ndarray | None]], *, batched: bool = False
 ) -> Any:
     """Return values as a tensor at home whose gradient in each tensor of `pairs` is the array beside it.
 
     values is a scalar or (k,). The array has the input's shape, its last axis matching values where values is (k,);
     an array with one axis more, (..., k), is the Jacobian and is contracted over k. With batched=True it is the first
-    axis that matches, as for problems (B, n, d) of values (B,). Differentiable once.
+    axis that matches, as for problems (B, n, d) of values (B,). None stands beside a tensor that records no gradient.
+    Differentiable once.
     """
     import torch
 
     pairs = [(tensor, gradient) for tensor, gradient in pairs if library_of(tensor) == "torch"]
-    gradients = [torch.from_dlpack(np.ascontiguousarray(g, np.float64)).to(home.device) for _, g in pairs]
+    gradients = [
+        None if g is None else torch.from_dlpack(np.ascontiguousarray(g, np.float64)).to(home.device) for _, g in pairs
+    ]
     return _function().apply(home.array(np.asarray(values)), gradients, batched, *(tensor for tensor, _ in pairs))
 
 

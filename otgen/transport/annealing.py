@@ -70,8 +70,7 @@ class Annealing:
         """Anneal, or begin from `start` at the user's eps; Ctrl-C ends with what there is."""
         self._latest = 0, start or self._latest[1]
         try:
-            # The symmetric iteration comes from anywhere, at any eps, in a dozen sweeps.
-            if start is None and not self.symmetric:
+            if start is None:
                 self._descend()
             potentials = self._finish(self._latest[1], given=start is not None)
         except KeyboardInterrupt:
@@ -119,7 +118,7 @@ class Annealing:
         if reach < 0.1 and error > max(self.tol, reach):
             potentials = self._single(potentials, max(self.tol, reach))
             error = potentials.error
-        if self.tol < reach and error > self.tol:
+        if error > self.tol:  # or where float32 stalled above what is expected of it
             potentials = self._iterate(potentials, 0, self.by.eps, self.tol, self.max_iter, single=False)
         return potentials
 
@@ -193,6 +192,10 @@ class Annealing:
     def _stages(self) -> list[tuple[int, float]]:
         """(level, eps) from first to last: a level serves while eps is above the spread of its groups."""
         finest, eps, level = self.levels[0], self.by.eps, len(self.levels) - 1
+        if self.symmetric:
+            # Its iteration comes from anywhere, at any eps, in a dozen sweeps: they are made where they cost least.
+            useful = [place for place in range(len(self.levels)) if self.levels[place].spread < eps]
+            return [(place, eps) for place in reversed(useful)]
         a, b = finest.a / finest.a.sum(), finest.b / finest.b.sum()
         first = max(eps, finest.costs.typical_cost(a, b))  # about the mean cost
         # In high dimension even the smallest groups are loose: then no stage but the last pays on a finer level.
@@ -218,5 +221,10 @@ class Annealing:
             return potentials
         above, below = self.levels[at], self.levels[level]
         f = above.costs.extend(0, below.costs, potentials.g, above.b, eps, self.by.rho_a)
+        if self.symmetric:
+            # What a point far from all others costs itself: its own term alone bounds f + f.
+            damp = 1.0 if math.isinf(self.by.rho_a) else self.by.rho_a / (self.by.rho_a + eps)
+            f = np.minimum(f, -eps * np.log(below.a) * damp / (1.0 + damp))
+            return Potentials(f, f)
         g = above.costs.extend(1, below.costs, potentials.f, above.a, eps, self.by.rho_b)
         return Potentials(f, g)

@@ -18,7 +18,7 @@ from .costs import Cost, check_domain, diameter
 from .entropic_problem import NO_GRADIENT, REACH, PointProblem, Power, Solution
 from .iteration import Potentials, dual_value
 from .potentials import centred
-from .regularisation import COARSEST, Regularisation, check_reach, read_stopping
+from .regularisation import COARSEST, DEFAULT_TOL, DIVERGENCE_TOL, Regularisation, check_reach, read_stopping
 from .result import Transport, warn
 from .rounding import Proof
 
@@ -235,14 +235,15 @@ def warn_of(converged: Array, error: Array, tol: float) -> None:
 
 
 def read_batch(
-    x: Any, y: Any, a: Any, b: Any, cost: Cost, by: Regularisation, tol: Any, max_iter: Any
-) -> tuple[Batch, float, int, tuple]:
+    x: Any, y: Any, a: Any, b: Any, cost: Cost, by: Regularisation, tol: Any, max_iter: Any,
+    default: dict[np.dtype, float] = DEFAULT_TOL,
+) -> tuple[Batch, float, int, tuple]:  # fmt: skip
     """Validate a batch; its inputs, weights (n,) spread over the problems, are what gradients are attached to."""
     x_host, y_host, home = read_batches(x, y)
     shape = (len(x_host), x_host.shape[1], y_host.shape[1])
     a_host, b_host = read_batch_weights(a, b, shape, unequal=not by.balanced, x=x, y=y)
     home = home_beside(home, a=a, b=b)
-    given, (tol, max_iter) = tol, read_stopping(tol, max_iter, None, home.dtype)
+    given, (tol, max_iter) = tol, read_stopping(tol, max_iter, None, home.dtype, default)
     batch = Batch(x_host, y_host, a_host, b_host, cost, by, home)
     reach = batch.reach() if 0.0 < batch.scaled.eps < math.inf else math.inf
     if given is None and reach <= COARSEST:
@@ -262,7 +263,7 @@ def sinkhorn_batch(
 
 def divergence_batch(x: Any, y: Any, a: Any, b: Any, cost: Cost, by: Regularisation, tol: Any, max_iter: Any) -> Any:
     """`sinkhorn_divergence` of every problem: (B,)."""
-    batch, tol, max_iter, inputs = read_batch(x, y, a, b, cost, by, tol, max_iter)
+    batch, tol, max_iter, inputs = read_batch(x, y, a, b, cost, by, tol, max_iter, DIVERGENCE_TOL)
     f, g, figures = batch.solve(tol, max_iter)
     errors, alone = [figures[:, 4] / figures[:, 8]], []
     for points, weights, rho in ((batch.x, batch.a, by.rho_a), (batch.y, batch.b, by.rho_b)):

@@ -32,10 +32,11 @@ def sinkhorn_divergence(
 
     S = OT(a, b) - OT(a, a) / 2 - OT(b, b) / 2 + (eps / 2) (m(a) - m(b))^2, OT the optimal objective of `sinkhorn`.
 
-    Arguments as in `sinkhorn`; with unbalanced=(rho_a, rho_b) the term of a alone has rho_a on both sides, and that of
-    b rho_b. Each term is its dual value, whose error is of second order in the marginal error. Returns a float; for
-    torch tensors a 0-d tensor, differentiable once in points and weights (envelope theorem, memory O(n + m)). Batches
-    x (B, n, d), y (B, m, d) give B values.
+    Arguments as in `sinkhorn`, but tol None is 1e-3 for float32 points: the value is off by the square of it (each term
+    is its dual value, at its largest there), the gradient by about twice as much. With unbalanced=(rho_a, rho_b) the
+    term of a alone has rho_a on both sides, and that of b rho_b. Returns a float; for torch tensors a 0-d tensor,
+    differentiable once in points and weights (envelope theorem, memory O(n + m)). Batches x (B, n, d), y (B, m, d) give
+    B values.
     Warns with one ConvergenceWarning where a term did not reach tol. Raises ValueError or TypeError for bad input, and
     KeyboardInterrupt where interrupted.
     Source: Feydy et al., arXiv 1810.08278; Sejourne et al., arXiv 1910.12958.
@@ -62,8 +63,10 @@ def sinkhorn_divergence(
         warn(shortfall(worst.run, worst.tol, worst.run.potentials.error))
     duals = duals * 3 if between.symmetric else duals
     lack = float(weights[0].sum() - weights[1].sum())
-    joint = duals[0].value if between.symmetric else max(duals[0].value, _from_alone(between, alone, duals))
-    value = joint - 0.5 * (duals[1].value + duals[2].value) + 0.5 * by.eps * lack**2
+    joint, halves = duals[0].value, 0.5 * (duals[1].value + duals[2].value)
+    if not between.symmetric and joint - halves < by.eps * duals[0].tol * float(weights[0].sum()):
+        joint = max(joint, _from_alone(between, alone, duals))
+    value = joint - halves + 0.5 * by.eps * lack**2
     inputs = (x, y, a, b)
     if not autograd.wants_gradient(*inputs):
         return home.number(value)
@@ -71,20 +74,24 @@ def sinkhorn_divergence(
     points = [
         between.point_gradient(side, duals[0], single=single)
         - problems[1 + side].point_gradient(0, duals[1 + side], single=single)
+        if autograd.wants_gradient(inputs[side])
+        else None
         for side in (0, 1)
     ]
-    together = between.weight_gradients(duals[0])
-    by_itself = [0.5 * sum(problems[1 + side].weight_gradients(duals[1 + side])) for side in (0, 1)]
-    of_weights = between.at_fixed_mass(
-        together[0] - by_itself[0] + by.eps * lack, together[1] - by_itself[1] - by.eps * lack
-    )
+    of_weights: tuple[Any, Any] = None, None
+    if autograd.wants_gradient(a, b):
+        together = between.weight_gradients(duals[0])
+        by_itself = [0.5 * sum(problems[1 + side].weight_gradients(duals[1 + side])) for side in (0, 1)]
+        of_weights = between.at_fixed_mass(
+            together[0] - by_itself[0] + by.eps * lack, together[1] - by_itself[1] - by.eps * lack
+        )
     return autograd.attach(value, home, zip(inputs, (*points, *of_weights)))
 
 
 def _from_alone(between: PointProblem, alone: list[PointProblem], duals: list[Dual]) -> float:
     """The dual value of the two terms' own potentials: with it S is a squared norm, never below 0 (Feydy et al.).
 
-    Near S = 0 it may exceed the value that the iteration has come to.
+    Near S = 0 it may exceed the value that the iteration has come to, by a part of eps that is less than tol.
     """
     f, g = (Power(problem.exponent - between.exponent)(dual.f) for problem, dual in zip(alone, duals[1:], strict=True))
     return between.dual_value(f, g)

@@ -13,10 +13,18 @@ from .. import autograd
 from ..arrays import Home
 from .annealing import INTERRUPTED, Annealing, Run
 from .costs import Cost, diameter
-from .iteration import Potentials, dual_value
+from .iteration import Potentials, answered_value, dual_value
 from .plan import EntropicPlan, Scaling
 from .potentials import centred
-from .regularisation import COARSEST, Regularisation, asked, check_reach, read_stopping
+from .regularisation import (
+    COARSEST,
+    DEFAULT_TOL,
+    DIVERGENCE_TOL,
+    Regularisation,
+    asked,
+    check_reach,
+    read_stopping,
+)
 from .result import Points, Transport
 from .rounding import BITS, Proof, prove_balanced, prove_unbalanced
 from .soft_costs import MatrixSoftCosts, PointSoftCosts
@@ -83,10 +91,10 @@ class Problem:
 
     def anneal(
         self, start: tuple[Array, Array] | None, tol: Any, max_iter: Any, progress: Progress, dtype: np.dtype,
-        *, proven: bool,
+        *, proven: bool, default: dict[np.dtype, float] = DEFAULT_TOL,
     ) -> tuple[Annealing, Run]:  # fmt: skip
         """Run Sinkhorn from large eps and coarse clouds to the user's, or from given potentials; will it be proven?"""
-        given, (tol, max_iter) = tol, read_stopping(tol, max_iter, progress, dtype)
+        given, (tol, max_iter) = tol, read_stopping(tol, max_iter, progress, dtype, default)
         by = self.scaled_regularisation()
         reach = REACH * self.costs.soft.rounding(by.eps, False) if 0.0 < by.eps < math.inf else math.inf
         if given is None and reach <= COARSEST:
@@ -116,24 +124,24 @@ class Problem:
         return solution
 
     def dual(self, tol: Any, max_iter: Any, progress: Progress, dtype: np.dtype) -> Dual:
-        """Anneal, and take the dual value at the end, in float64 and the user's units, and nothing else.
+        """Anneal, and take the dual value at the end, in the user's units and precision, and nothing else.
 
         Raises KeyboardInterrupt where the run was interrupted: a part of a divergence is no result.
         """
-        annealing, run = self.anneal(None, tol, max_iter, progress, dtype, proven=False)
+        annealing, run = self.anneal(None, tol, max_iter, progress, dtype, proven=False, default=DIVERGENCE_TOL)
         if run.message == INTERRUPTED:
             raise KeyboardInterrupt
+        f, g, value = run.potentials.f, run.potentials.g, run.potentials.value
+        if dtype == np.float32 and value > -math.inf:  # the last sweep has found it
+            return Dual(f, g, Power(self.exponent)(value), run, annealing.tol)
         if self.symmetric:
-            f = run.potentials.f
             return Dual(f, f, self.dual_value(f, f), run, annealing.tol)
-        by, g = self.scaled_regularisation(), run.potentials.g
-        f = self.costs.soft.transform(0, g + by.eps * np.log(self.b_kept), by.eps, run.potentials.f, bits=BITS)
-        mass = float(self.a_kept.sum())
+        by = self.scaled_regularisation()
+        f = self.costs.soft.transform(0, g + by.eps * np.log(self.b_kept), by.eps, f, bits=BITS)
         if math.isfinite(by.rho_a):
             f = f * (by.rho_a / (by.rho_a + by.eps))
-            mass = float(self.a_kept @ asked(f, by.rho_a))
-        value = Power(self.exponent)(dual_value(self.a_kept, self.b_kept, f, g, mass, by))
-        return Dual(f, g, value, run, annealing.tol)
+        value = answered_value(self.b_kept, self.a_kept, g, f, replace(by, rho_a=by.rho_b, rho_b=by.rho_a))
+        return Dual(f, g, Power(self.exponent)(value), run, annealing.tol)
 
     def dual_value(self, f: Array, g: Array) -> float:
         """The dual value of any potentials at unit size, in the user's units: a lower bound of the optimum."""
@@ -262,13 +270,18 @@ class PointProblem(Problem):
         return Points(self.given[0].copy(), self.given[1].copy(), self.keep_x, self.keep_y, home)
 
     def point_gradient(self, side: int, proof: Proof | Dual, *, single: bool) -> Array:
-        """Gradient of the objective in x (side 0) or y: that of the cost under the plan, held fixed."""
-        eps = self.scaled_regularisation().eps
-        ends = proof.f + eps * np.log(self.a_kept), proof.g + eps * np.log(self.b_kept)
+        """Gradient of the objective in x (side 0) or y: that of the cost under the plan, held fixed.
+
+        Every point ships what its potential asks for, so that the side's own potentials need not answer the others'.
+        """
+        by = self.scaled_regularisation()
+        eps, potential, rho = by.eps, (proof.f, proof.g)[side], (by.rho_a, by.rho_b)[side]
+        h = (proof.g + eps * np.log(self.b_kept), proof.f + eps * np.log(self.a_kept))[side]
+        mass = (self.a_kept, self.b_kept)[side] * asked(potential, rho)
         out = np.zeros((self.x, self.y)[side].shape)
         keep = (self.keep_x, self.keep_y)[side]
         bits = SINGLE_BITS if single else BITS
-        out[keep] = self.costs.soft.gradient(side, ends[side], ends[1 - side], eps, single=single, bits=bits)
+        out[keep] = self.costs.soft.gradient(side, potential, h, eps, mass, single=single, bits=bits)
         return Power(self.unit * (self.costs.cost.p - 1.0))(out)
 
     def differentiable(self, result: Transport, solution: Solution, home: Home, inputs: tuple) -> Transport:

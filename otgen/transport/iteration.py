@@ -32,11 +32,15 @@ STALLED = 25  # sweeps without a tenth less error after which the arithmetic, no
 
 @dataclass
 class Potentials:
-    """f (n,) and g (m,) on the cost's scale, and the marginal error, a share of the mass, that they were left with."""
+    """f (n,) and g (m,) on the cost's scale, and the marginal error, a share of the mass, that they were left with.
+
+    value is a dual value that the last sweep came to, in the precision of its arithmetic.
+    """
 
     f: Array
     g: Array
     error: float = math.inf
+    value: float = -math.inf
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def iterate(soft: Any, a: Array, b: Array, by: Regularisation, start: Potentials
     secants, plain, value = Secants(b), None, -math.inf
     options = {"single": sweeps.single, "bits": sweeps.bits()}
     f, g, there, back = start.f, start.g, start.f / damp_a, start.g / damp_b
-    error, best, since = math.inf, math.inf, 0
+    error, best, since, attained = math.inf, math.inf, 0, -math.inf
     new = g
     for sweep in range(sweeps.most):
         rough = sweep == 0  # the potentials of another eps, or of another level
@@ -126,10 +130,11 @@ def iterate(soft: Any, a: Array, b: Array, by: Regularisation, start: Potentials
         back = soft.transform(1, f + log_a, eps, back, rough=rough, **options)
         error = _column_error(b, g, back, by)
         new = damp_b * back
+        attained = answered_value(a, b, f, new, by)
         if not by.balanced:
             shift = _common_shift(a, b, f, new, by)
             f, new = f + shift, new - shift
-        sweeps.report(sweep + 1, Potentials(f, new, error))
+        sweeps.report(sweep + 1, Potentials(f, new, error, attained))
         if error <= sweeps.tol:
             break
         best, since = (error, 0) if error < 0.9 * best else (best, since + 1)
@@ -144,7 +149,7 @@ def iterate(soft: Any, a: Array, b: Array, by: Regularisation, start: Potentials
         if length > RADIUS and secants:
             step *= RADIUS / length
         g, plain = g + step, new
-    return Potentials(f, new, error)
+    return Potentials(f, new, error, attained)
 
 
 def dual_value(a: Array, b: Array, f: Array, g: Array, mass: float, by: Regularisation) -> float:
@@ -156,6 +161,11 @@ def dual_value(a: Array, b: Array, f: Array, g: Array, mass: float, by: Regulari
     for weights, potential, rho in ((a, f, by.rho_a), (b, g, by.rho_b)):
         value += float(weights @ (potential if math.isinf(rho) else -rho * np.expm1(-potential / rho)))
     return value
+
+
+def answered_value(a: Array, b: Array, f: Array, g: Array, by: Regularisation) -> float:
+    """The dual value of (f, g) where g answers f: the plan has the mass that the columns ask for."""
+    return dual_value(a, b, f, g, float(b @ asked(g, by.rho_b)), by)
 
 
 def _semi_dual(a: Array, b: Array, f: Array, g: Array, by: Regularisation) -> tuple[float, float]:
@@ -200,11 +210,12 @@ def iterate_symmetric(soft: Any, a: Array, by: Regularisation, start: Potentials
     damp = 1.0 if math.isinf(by.rho_a) else by.rho_a / (by.rho_a + eps)
     secants, plain, best, since = Secants(a), None, math.inf, 0
     options = {"single": sweeps.single, "bits": sweeps.bits()}
-    f, back, error = start.f, start.f / damp, math.inf
+    f, back, error, attained = start.f, start.f / damp, math.inf, -math.inf
     for sweep in range(sweeps.most):
         back = soft.transform(0, f + log_a, eps, back, **options)
         error = _column_error(a, f, back, by)
-        sweeps.report(sweep + 1, Potentials(f, f, error))
+        attained = answered_value(a, a, f, damp * back, by)
+        sweeps.report(sweep + 1, Potentials(f, f, error, attained))
         if plain is not None and not error <= 2.0 * best:
             f, plain = plain, None
             secants.clear()
@@ -212,11 +223,11 @@ def iterate_symmetric(soft: Any, a: Array, by: Regularisation, start: Potentials
         best, since = (error, 0) if error < 0.9 * best else (best, since + 1)
         residual = 0.5 * (damp * back - f)
         if error <= sweeps.tol:
-            return Potentials(f + residual, f + residual, error)
+            return Potentials(f + residual, f + residual, error, attained)
         if since >= STALLED and error < 100.0 * soft.rounding(eps, sweeps.single):
             break
         secants.add(f, residual)
         plain = f + residual
         f = f + secants.step(residual)
     f = plain if plain is not None else f
-    return Potentials(f, f, error)
+    return Potentials(f, f, error, attained)

@@ -17,6 +17,9 @@ MAX_ITER = 10_000
 DEFAULT_TOL = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-6}
 """Marginal error, of the total mass, that is asked for where no tol is given."""
 
+DIVERGENCE_TOL = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-6}
+"""The same for a divergence: its value is off by the square of it, its gradient (measured) by twice as much."""
+
 LEAST_TOL = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-13}
 """What sums in this precision can be told to, at any eps."""
 
@@ -68,11 +71,13 @@ def read_regularisation(eps: Any, unbalanced: Any) -> Regularisation:
     return Regularisation(float(eps), float(pair[0]), float(pair[1]))
 
 
-def read_stopping(tol: Any, max_iter: Any, progress: Any, dtype: np.dtype) -> tuple[float, int]:
+def read_stopping(
+    tol: Any, max_iter: Any, progress: Any, dtype: np.dtype, default: dict[np.dtype, float] = DEFAULT_TOL
+) -> tuple[float, int]:
     """Return tol, relative to the mass, and max_iter, with the defaults of dtype."""
     least = LEAST_TOL[dtype]
     if tol is None:
-        tol = DEFAULT_TOL[dtype]
+        tol = default[dtype]
     elif not is_real(tol) or not least <= tol < math.inf:
         raise ValueError(
             f"tol must be a number >= {least:g}, the marginal error that {dtype} can reach; got {tol!r}. "

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 import naive_entropic as naive
 import otgen
+from otgen.transport.entropic_problem import PointProblem
 from tolerance import tol
 
 INF = math.inf
@@ -75,6 +78,52 @@ def test_never_negative(seed):
     unbalanced = [None, 1.0][rng.integers(2)]
     found = otgen.sinkhorn_divergence(x, y, a, b, eps=eps, tol=accuracy, unbalanced=unbalanced)
     assert found >= -tol(float) * (eps + cdist(x, y, "sqeuclidean").max())
+
+
+@pytest.mark.parametrize("seed", [52, 105, 358, 498])
+def test_float64_goes_on_where_float32_stalls(seed):
+    """Problems whose tol float32 is expected to reach, and does not."""
+    rng = np.random.default_rng(seed)
+    x, y, a, b = problem(int(rng.integers(1, 9)), int(rng.integers(1, 9)), seed)
+    if rng.random() < 0.6:
+        y, b = x + 10.0 ** rng.uniform(-9, -1) * rng.normal(size=x.shape), a
+    eps, accuracy = 10.0 ** rng.uniform(-2, 2), 10.0 ** rng.uniform(-9, -1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        otgen.sinkhorn_divergence(x, y, a, b, eps=eps, tol=accuracy, unbalanced=[None, 1.0][rng.integers(2)])
+
+
+def test_float32_is_asked_for_a_coarser_marginal_error_than_float64():
+    """1e-3: and the value of it is the value of 1e-6 to a part of its square; the gradient to twice as much."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(300, 2)).astype(np.float32), (rng.normal(size=(280, 2)) + 1).astype(np.float32)
+    found, errors = [], []
+    for points in ((x, y), (x.astype(np.float64), y.astype(np.float64))):
+        first = torch.from_numpy(points[0]).requires_grad_()
+        last: dict = {}
+        value = otgen.sinkhorn_divergence(first, torch.from_numpy(points[1]), eps=0.1, progress=last.update)
+        value.backward()
+        assert first.grad is not None
+        found.append((value.item(), first.grad.double().numpy()))
+        errors.append((last["tol"], last["error"]))
+    assert errors[0][0] == 1e-3 and errors[1][0] == 1e-6
+    assert all(error <= asked for asked, error in errors)
+    (coarse, gradient), (value, exact) = found
+    assert coarse == pytest.approx(value, rel=1e-4)
+    assert np.linalg.norm(gradient - exact) <= 5e-3 * np.linalg.norm(exact)
+
+
+def test_only_the_gradients_that_are_recorded_are_computed(monkeypatch):
+    asked = []
+    whole = PointProblem.point_gradient
+    monkeypatch.setattr(
+        PointProblem,
+        "point_gradient",
+        lambda self, side, *args, **options: asked.append(side) or whole(self, side, *args, **options),
+    )
+    x, y = torch.randn(20, 2, requires_grad=True), torch.randn(30, 2)
+    otgen.sinkhorn_divergence(x, y, eps=0.1).backward()
+    assert asked == [0, 0] and x.grad is not None and y.grad is None
 
 
 def test_small_eps_tends_to_the_exact_cost_and_large_eps_to_the_means():

@@ -180,12 +180,17 @@ class SoftPairs(_Soft):
             self._pairs = dense_points(x, y, cost)
 
     def gradient(
-        self, side: int, f: np.ndarray, h: np.ndarray, eps: float, *, single: bool = False, bits: float | None = None
-    ) -> np.ndarray:
-        """Return sum_j exp((f_i + h_j - c_ij) / eps) grad c(x_i, y_j) in x_i (in y_j for side 1): (n, d)."""
+        self, side: int, f: np.ndarray, h: np.ndarray, eps: float, mass: np.ndarray | None = None, *,
+        single: bool = False, bits: float | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Return sum_j p_ij grad c(x_i, y_j) in x_i (in y_j for side 1), p_ij = exp((f_i + h_j - c_ij) / eps): (n, d).
+
+        With mass (n,) the p_ij are first scaled to sum to mass_i, and f is no more than a guess.
+        """
         d = self._units[0].shape[1]
         guess, sums = self._reduce(GRADIENT, 1 + d, side, f, h, eps, single, bits)
-        gradient = sums[:, 1:] * np.exp2(f * (_LOG2_E / eps) - guess)[:, None]
+        scale = np.exp2(f * (_LOG2_E / eps) - guess) if mass is None else mass / sums[:, 0]
+        gradient = sums[:, 1:] * scale[:, None]
         if self._norms is not None:  # through u = x / |x|
             u = self._units[side]
             gradient -= u * np.einsum("ij,ij->i", u, gradient)[:, None]
