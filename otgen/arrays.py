@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-MAX_INT32 = 2**31 - 1
 MATRIX = "Pass one row for each source and one column for each target."
 
 
@@ -41,81 +39,28 @@ def read_points(x: Any, y: Any, *, columns: bool = False) -> tuple[np.ndarray, n
     float32 with float64 is float64, as in NumPy; integers and booleans are float64; float16 and bfloat16 are float32.
     With columns=True shape (n,) is taken for (n, 1), as on the line.
     """
-    device = _common_home(x=x, y=y)
+    device = common_home(x=x, y=y)
     x, y = _read_cloud(x, "x", columns), _read_cloud(y, "y", columns)
     if x.shape[1:] != y.shape[1:]:
         raise ValueError(
             f"x and y must have points of one dimension d; got shapes {x.shape} and {y.shape}. Match their columns."
         )
     dtype = np.promote_types(x.dtype, y.dtype)
-    return _plain(x, dtype), _plain(y, dtype), Home(dtype, device)
-
-
-def is_batch(x: Any) -> bool:
-    """Return whether x has three axes: many clouds at once."""
-    try:
-        return (x.ndim if hasattr(x, "ndim") else np.ndim(x)) == 3
-    except ValueError:  # a ragged list: read_points has the words
-        return False
-
-
-def read_batches(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray, Home]:
-    """Return x (B, n, d) and y (B, m, d) as read_points returns two clouds, and their home."""
-    device = _common_home(x=x, y=y)
-    x, y = _host(x, "x"), _host(y, "y")
-    for name, value in (("x", x), ("y", y)):
-        if value.ndim != 3 or value.size == 0:
-            raise ValueError(
-                f"{name} must have shape (B, n, d) with B, n, d >= 1, as the other cloud is a batch; got shape "
-                f"{value.shape}. Give both one leading axis of problems."
-            )
-        _check_finite(value, name)
-    if x.shape[0] != y.shape[0] or x.shape[2] != y.shape[2]:
-        raise ValueError(
-            f"x and y must hold as many problems, of one dimension d; got shapes {x.shape} and {y.shape}. "
-            "Match their first and last axes."
-        )
-    dtype = np.promote_types(x.dtype, y.dtype)
-    return _plain(x, dtype), _plain(y, dtype), Home(dtype, device)
-
-
-def read_batch_weights(a: Any, b: Any, shape: tuple[int, int, int], *, unequal: bool, **like: Any) -> tuple:
-    """Return float64 weights a (B, n) and b (B, m) of problems of shape (B, n, m), each as read_weights has them."""
-    count, *sizes = shape
-    _common_home(**like, a=a, b=b)
-    found = []
-    for name, value, size in (("a", a, sizes[0]), ("b", b, sizes[1])):
-        array = None if value is None else _host(value, name)
-        if array is not None and array.shape not in ((size,), (count, size)):
-            raise ValueError(
-                f"{name} must have shape ({count}, {size}) or ({size},) for a batch of {count}; got shape "
-                f"{array.shape}. Pass one row of weights a problem."
-            )
-        found.append(array if array is None or array.ndim == 1 else list(array))
-    rows, own = [], any(isinstance(value, list) for value in found)
-    for k in range(count if own else 1):
-        pair = (value[k] if isinstance(value, list) else value for value in found)
-        try:
-            one, other = read_weights(*pair, *sizes, unequal=unequal, entropic=True)
-        except ValueError as error:
-            raise ValueError(f"in problem {k} of the batch {error}" if own else str(error)) from None
-        rows.append([np.full(size, 1.0 / size) if w is None else w for w, size in zip((one, other), sizes)])
-    rows = rows if own else rows * count
-    return tuple(np.ascontiguousarray([row[side] for row in rows]) for side in (0, 1))
+    return plain(x, dtype), plain(y, dtype), Home(dtype, device)
 
 
 def read_queries(x_new: Any, d: int) -> tuple[np.ndarray, Home]:
     """Return x_new (k, d) as read_points returns x, and its home."""
-    device = _common_home(x_new=x_new)
+    device = common_home(x_new=x_new)
     x_new = _read_cloud(x_new, "x_new", columns=False)
     if x_new.shape[1] != d:
         raise ValueError(f"x_new must have shape (k, {d}), as x; got shape {x_new.shape}. Match their columns.")
-    return _plain(x_new, x_new.dtype), Home(x_new.dtype, device)
+    return plain(x_new, x_new.dtype), Home(x_new.dtype, device)
 
 
 def read_clouds(clouds: dict[str, Any]) -> tuple[list[np.ndarray], Home]:
     """Return clouds (n_k, d) of one d, each under the name that errors use, as read_points does, and their home."""
-    device = _common_home(**clouds)
+    device = common_home(**clouds)
     found = {name: _read_cloud(cloud, name, columns=False) for name, cloud in clouds.items()}
     first, *others = found
     for name in others:
@@ -125,7 +70,7 @@ def read_clouds(clouds: dict[str, Any]) -> tuple[list[np.ndarray], Home]:
                 f"{found[first].shape}. Match their columns."
             )
     dtype = np.result_type(*found.values())
-    return [_plain(cloud, dtype) for cloud in found.values()], Home(dtype, device)
+    return [plain(cloud, dtype) for cloud in found.values()], Home(dtype, device)
 
 
 def read_masses(weights: dict[str, Any], sizes: list[int], **like: Any) -> list[np.ndarray]:
@@ -133,7 +78,7 @@ def read_masses(weights: dict[str, Any], sizes: list[int], **like: Any) -> list[
 
     Masses count as equal, and `like` is meant, as in read_weights.
     """
-    _common_home(**like, **weights)
+    common_home(**like, **weights)
     read = [_read_weight(w, name, size) for (name, w), size in zip(weights.items(), sizes)]
     (first, first_eps), first_name = read[0], next(iter(weights))
     mass, found = float(first.sum()), [first]
@@ -147,17 +92,8 @@ def read_masses(weights: dict[str, Any], sizes: list[int], **like: Any) -> list[
     return found
 
 
-def read_seed(seed: Any) -> np.random.Generator:
-    """Return the generator given, or that of an int."""
-    if isinstance(seed, np.random.Generator):
-        return seed
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed must be an int >= 0 or a numpy Generator; got {seed!r}.")
-    return np.random.default_rng(seed)
-
-
 def _read_cloud(value: Any, name: str, columns: bool) -> np.ndarray:
-    array = _host(value, name)
+    array = host(value, name)
     if array.ndim == 1 and not columns:
         raise ValueError(
             f"{name} must have shape (n, d), one point a row; got shape {array.shape}. "
@@ -172,18 +108,18 @@ def _read_cloud(value: Any, name: str, columns: bool) -> np.ndarray:
         raise ValueError(
             f"{name} must hold at least one point and one coordinate; got shape {array.shape}. Leave empty clouds out."
         )
-    _check_finite(array, name)
+    check_finite(array, name)
     return array
 
 
 def read_vector(value: Any, name: str, axes: tuple[int, ...] = (1,)) -> np.ndarray:
     """Return value as a finite float64 array with one of these numbers of axes."""
-    array = _host(value, name)
+    array = host(value, name)
     if array.ndim not in axes:
         shapes = " or ".join({1: "(n,)", 2: "(n, k)"}[count] for count in axes)
         raise ValueError(f"{name} must have shape {shapes}; got shape {array.shape}. Reshape it.")
-    array = _plain(array, np.dtype(np.float64))
-    _check_finite(array, name)
+    array = plain(array, np.dtype(np.float64))
+    check_finite(array, name)
     return array
 
 
@@ -191,13 +127,13 @@ def read_costs(C: Any) -> tuple[Any, Home]:
     """Return a cost matrix (n, m) as a finite float64 array, or as CSR with its explicit entries, and its home."""
     if is_sparse(C):
         return _read_sparse(C)
-    device = _common_home(C=C)
-    C = _host(C, "C")
+    device = common_home(C=C)
+    C = host(C, "C")
     if C.ndim != 2 or C.size == 0:
         raise ValueError(f"C must be a matrix of shape (n, m) with n, m >= 1; got shape {C.shape}. {MATRIX}")
     home = Home(C.dtype, device)
-    C = _plain(C, np.dtype(np.float64))
-    _check_finite(C, "C", "To forbid pairs pass a scipy.sparse matrix: entries it does not store are forbidden.")
+    C = plain(C, np.dtype(np.float64))
+    check_finite(C, "C", "To forbid pairs pass a scipy.sparse matrix: entries it does not store are forbidden.")
     return C, home
 
 
@@ -216,7 +152,7 @@ def _read_sparse(C: Any) -> tuple[Any, Home]:
 
 def home_beside(home: Home, **weights: Any) -> Home:
     """Return the home of a result: lists, which have none of their own, live where the weights beside them do."""
-    return home if home.device is not None else replace(home, device=_common_home(**weights))
+    return home if home.device is not None else replace(home, device=common_home(**weights))
 
 
 def read_weights(
@@ -230,7 +166,7 @@ def read_weights(
     """
     if a is None and b is None:
         return None, None
-    _common_home(**like, a=a, b=b)
+    common_home(**like, a=a, b=b)
     a_read, eps_a = _read_weight(a, "a", n)
     b_read, eps_b = _read_weight(b, "b", m)
     if unequal:
@@ -246,14 +182,14 @@ def read_weights(
 def _read_weight(w: Any, name: str, n: int) -> tuple[np.ndarray, float]:
     if w is None:
         return np.full(n, 1.0 / n), float(np.finfo(np.float64).eps)
-    w = _host(w, name)
+    w = host(w, name)
     if w.shape != (n,):
         raise ValueError(
             f"{name} must have shape ({n},), one weight a point; got shape {w.shape}. Pass {n} weights on one axis."
         )
     eps = float(np.finfo(w.dtype).eps)
-    w = _plain(w, np.dtype(np.float64))
-    _check_finite(w, name)
+    w = plain(w, np.dtype(np.float64))
+    check_finite(w, name)
     if (w < 0).any():
         i = int(np.argmin(w))
         raise ValueError(f"{name} must not be negative; {name}[{i}] is {float(w[i])!r}. Set it to 0 or drop the point.")
@@ -262,45 +198,6 @@ def _read_weight(w: Any, name: str, n: int) -> tuple[np.ndarray, float]:
     if not (np.finfo(np.float64).tiny <= total < np.inf):
         raise ValueError(f"{name} must have a positive, finite sum; it sums to {float(total)!r}. Give some point mass.")
     return w, eps
-
-
-def check_options(tol: Any, max_iter: Any, progress: Any, unbalanced: Any = None) -> tuple[float, Any]:
-    """Return tol (default 1e-9, relative to the problem's scale) and max_iter (None: until proven)."""
-    if unbalanced is not None:
-        raise ValueError(
-            f"unbalanced needs eps: exact transport holds both marginals; got unbalanced={unbalanced!r} without eps. "
-            "Pass eps= too."
-        )
-    if tol is None:
-        tol = 1e-9
-    elif not is_real(tol) or not 0 < tol < math.inf:
-        raise ValueError(
-            f"tol must be a positive finite number, relative to the problem's scale; got {tol!r}. "
-            "Leave it None for 1e-9."
-        )
-    if max_iter is not None and (
-        isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 1
-    ):
-        raise ValueError(
-            f"max_iter must be None (until proven) or an int >= 1; got {max_iter!r}. Leave it None for a proven result."
-        )
-    if progress is not None and not isinstance(progress, Callable):
-        raise TypeError(f"progress must be None or a function of one dict; got {type(progress).__name__}. Pass print.")
-    return float(tol), None if max_iter is None else int(max_iter)
-
-
-def is_real(value: Any) -> bool:
-    """Return whether value is a Python or NumPy real number, not a bool."""
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
-def check_size(n: int, m: int, arcs: int = 0) -> None:
-    """Raise unless nodes (with a root) and arcs (with one to the root each) fit int32, as the simplex numbers them."""
-    for what, count in (("points in x and y together", n + m + 1), ("arcs (pairs it looks at)", n + m + arcs)):
-        if count > MAX_INT32:
-            raise ValueError(
-                f"the exact solver numbers {what} in int32: at most {MAX_INT32}; got {count}. Subsample first."
-            )
 
 
 def is_sparse(value: Any) -> bool:
@@ -319,7 +216,7 @@ def library_of(value: Any) -> str | None:
     return None if value is None or isinstance(value, (list, tuple, int, float)) else "numpy"
 
 
-def _common_home(**arrays: Any) -> Any:
+def common_home(**arrays: Any) -> Any:
     """Return the torch device all arrays share, None for NumPy; raise where they mix or live on a GPU."""
     found: dict[str, str] = {}
     device = None
@@ -344,7 +241,7 @@ def _common_home(**arrays: Any) -> Any:
     return device
 
 
-def _host(value: Any, name: str) -> np.ndarray:
+def host(value: Any, name: str) -> np.ndarray:
     """Return value as a NumPy array of a real dtype, float16 and bfloat16 widened, without further checks."""
     if library_of(value) == "torch":
         value = value.detach()
@@ -381,12 +278,12 @@ def _dtype_message(name: str, dtype: Any) -> str:
     return f"{name} must hold real numbers (float, integer or bool of at most 64 bits); got dtype {dtype}. Convert it."
 
 
-def _plain(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def plain(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     # Kernels compile once for C-contiguous writable arrays; anything else would be another signature.
     return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
 
 
-def _check_finite(array: np.ndarray, name: str, fix: str = "Drop or repair it first.") -> None:
+def check_finite(array: np.ndarray, name: str, fix: str = "Drop or repair it first.") -> None:
     finite = np.isfinite(array)
     if not finite.all():
         index = tuple(int(i) for i in np.argwhere(~finite)[0])

@@ -17,7 +17,8 @@ ROOTS = (ROOT, ROOT / "kernels")
 
 # room (a pattern of module names) -> the rooms it may import; every room may import itself.
 KERNELS = ("otgen_kernels", "otgen_kernels.*")
-API = ("otgen", "otgen.arrays", "otgen.autograd", "otgen.transport", "otgen.transport.*")
+DOOR = ("otgen.arrays", "otgen.batches", "otgen.options")
+API = ("otgen", *DOOR, "otgen.autograd", "otgen.transport", "otgen.transport.*")
 COMMAND = ("otgen.doctor", "otgen.distance", "otgen.validate", "otgen.demo", "otgen.readers", "otgen.plots")
 MAP: dict[str, tuple[str, ...]] = {
     "otgen_kernels.constants": (),
@@ -28,12 +29,14 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen_kernels.host": ("otgen_kernels.constants", "otgen_kernels.cpu*"),
     "otgen_kernels": ("otgen_kernels.*",),
     "otgen.arrays": (),
+    "otgen.batches": ("otgen.arrays",),
+    "otgen.options": (),
     "otgen.autograd": ("otgen.arrays",),
-    "otgen.transport*": ("otgen.arrays", "otgen.autograd", *KERNELS),
-    "otgen.models*": ("otgen.arrays", "otgen.transport*"),
+    "otgen.transport*": (*DOOR, "otgen.autograd", *KERNELS),
+    "otgen.models*": (*DOOR, "otgen.transport*"),
     "otgen.data": (),
     "otgen.training": ("otgen.models*", "otgen.data"),
-    "otgen.metrics": ("otgen.arrays", "otgen.transport*"),
+    "otgen.metrics": (*DOOR, "otgen.transport*"),
     "otgen": ("otgen.arrays", "otgen.transport*", "otgen.models*", "otgen.training", "otgen.data", "otgen.metrics"),
     "otgen.readers": ("otgen.doctor",),
     "otgen.plots": (),
@@ -165,8 +168,9 @@ def test_a_library_has_one_home(library: str, home: str) -> None:
     assert users <= {home}
 
 
-def test_arrays_takes_torch_and_cupy_from_those_already_loaded() -> None:
-    libraries = {found.module.split(".")[0] for found in imports_of("otgen.arrays") if not found.typing_only}
+@pytest.mark.parametrize("name", ["otgen.arrays", "otgen.batches", "otgen.options"])
+def test_the_door_takes_torch_and_cupy_from_those_already_loaded(name: str) -> None:
+    libraries = {found.module.split(".")[0] for found in imports_of(name) if not found.typing_only}
     assert not libraries & {"torch", "cupy"}, "read them from sys.modules: a caller with a tensor has loaded torch"
 
 

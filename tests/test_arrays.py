@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from otgen.arrays import check_options, check_size, read_costs, read_points, read_weights
+from otgen.arrays import read_costs, read_points, read_weights
 
 GOOD = np.arange(6.0).reshape(3, 2)
 
@@ -167,41 +167,6 @@ def test_masses_within_rounding_are_made_equal(dtype):
 def test_integer_weights_are_counts():
     a, b = read_weights(np.array([1, 2]), np.array([3]), 2, 1)
     assert a is not None and b is not None and a.tolist() == [1.0, 2.0] and b.tolist() == [3.0]
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "match"),
-    [
-        ({"tol": 0}, ValueError, "tol must be a positive finite number.*got 0. Leave it None for 1e-9"),
-        ({"tol": np.nan}, ValueError, "tol must be a positive finite number.*got nan"),
-        ({"tol": "x"}, ValueError, "tol must be a positive finite number.*got 'x'"),
-        (
-            {"max_iter": 0},
-            ValueError,
-            "max_iter must be None .* or an int >= 1; got 0. Leave it None for a proven result",
-        ),
-        ({"max_iter": 2.5}, ValueError, "max_iter must be None .* or an int >= 1; got 2.5"),
-        ({"max_iter": True}, ValueError, "max_iter must be None .* or an int >= 1; got True"),
-        ({"progress": 3}, TypeError, "progress must be None or a function of one dict; got int. Pass print"),
-        ({"unbalanced": 1}, ValueError, "unbalanced needs eps: .* got unbalanced=1 without eps. Pass eps= too"),
-    ],
-)
-def test_bad_options_are_refused(options, error, match):
-    with pytest.raises(error, match=match):
-        check_options(**{"tol": None, "max_iter": None, "progress": None, **options})
-
-
-def test_options_have_defaults():
-    assert check_options(None, None, None) == (1e-9, None)
-    assert check_options(1e-6, np.int64(3), print) == (1e-6, 3)
-
-
-def test_sizes_beyond_int32_are_refused():
-    check_size(2**29, 2**29, 2**30 - 1)
-    with pytest.raises(ValueError, match=r"points in x and y together in int32: at most 2147483647; got 2147483648"):
-        check_size(2**30, 2**30 - 1)
-    with pytest.raises(ValueError, match=r"arcs \(pairs it looks at\) in int32: at most 2147483647; got 2147483648"):
-        check_size(10, 10, 2**31 - 20)
 
 
 @pytest.mark.parametrize(

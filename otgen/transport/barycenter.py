@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Home, home_beside, is_real, read_clouds, read_masses, read_seed, read_vector
+from ..arrays import Home, home_beside, read_clouds, read_masses, read_vector
+from ..options import is_real, read_seed
 from .entropic import sinkhorn
 from .exact import solve_sample
 from .iteration import Secants

@@ -12,7 +12,8 @@ import numpy as np
 import otgen_kernels as kernels
 
 from .. import autograd
-from ..arrays import Home, home_beside, library_of, read_batch_weights, read_batches
+from ..arrays import Home, home_beside, library_of
+from ..batches import read_batch_weights, read_batches
 from .annealing import Run
 from .costs import Cost, check_domain, diameter
 from .entropic_problem import NO_GRADIENT, REACH, PointProblem, Power, Solution

@@ -18,7 +18,7 @@ import numpy as np
 
 from otgen_kernels import host
 
-from ..arrays import check_size
+from ..options import check_size
 from .multiscale import ALL_ARCS, Level, matrix_levels, point_levels
 from .pricing import MatrixCosts, PointCosts
 from .solution import MEAN_SHARE, RAISE, Progress, Solution, lower_bound, prove, starting_price, weighted_median

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import is_real
+from ..options import is_real
 
 METRICS = ("euclidean", "cityblock", "chebyshev", "cosine")
 COSTS = ("sqeuclidean", *METRICS)

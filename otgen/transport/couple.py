@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import home_beside, read_points, read_seed, read_weights
+from ..arrays import home_beside, read_points, read_weights
+from ..options import read_seed
 from .exact import solve_sample
 from .plan import draw
 from .result import ConvergenceError

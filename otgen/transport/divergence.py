@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import autograd
-from ..arrays import home_beside, is_batch, read_points, read_weights
+from ..arrays import home_beside, read_points, read_weights
+from ..batches import is_batch
 from .batch import divergence_batch
 from .costs import check_domain, parse_cost
 from .entropic_problem import Dual, PointProblem, Power, Progress, shortfall

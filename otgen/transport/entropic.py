@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arrays import home_beside, is_batch, is_sparse, read_costs, read_points, read_weights
+from ..arrays import home_beside, is_sparse, read_costs, read_points, read_weights
+from ..batches import is_batch
 from .batch import sinkhorn_batch
 from .costs import check_domain, parse_cost
 from .entropic_problem import MatrixProblem, PointProblem, Progress

@@ -12,7 +12,8 @@ import numpy as np
 from otgen_kernels.cpu.line import uniform_masses
 
 from .. import autograd
-from ..arrays import Home, check_options, check_size, home_beside, is_sparse, read_costs, read_points, read_weights
+from ..arrays import Home, home_beside, is_sparse, read_costs, read_points, read_weights
+from ..options import check_options, check_size
 from . import column_generation, entropic, line, listed_arcs
 from .costs import Cost, check_domain, diameter, make_cost, pair_gradients, parse_cost
 from .potentials import centred, extend_over_matrix, extend_over_points

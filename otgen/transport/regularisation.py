@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import is_real, read_vector
+from ..arrays import read_vector
+from ..options import is_real
 
 MAX_ITER = 10_000
 """Iterations after which a run that was given no max_iter stops with a warning."""

@@ -1,0 +1,62 @@
+"""The door for numbers: seeds, sizes, and the options of the exact solver, each refused in words that say the fix.
+
+Imports nothing of otgen. The options of entropic transport are read in transport/regularisation.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+MAX_INT32 = 2**31 - 1
+
+
+def read_seed(seed: Any) -> np.random.Generator:
+    """Return the generator given, or that of an int."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed must be an int >= 0 or a numpy Generator; got {seed!r}.")
+    return np.random.default_rng(seed)
+
+
+def check_options(tol: Any, max_iter: Any, progress: Any, unbalanced: Any = None) -> tuple[float, Any]:
+    """Return tol (default 1e-9, relative to the problem's scale) and max_iter (None: until proven)."""
+    if unbalanced is not None:
+        raise ValueError(
+            f"unbalanced needs eps: exact transport holds both marginals; got unbalanced={unbalanced!r} without eps. "
+            "Pass eps= too."
+        )
+    if tol is None:
+        tol = 1e-9
+    elif not is_real(tol) or not 0 < tol < math.inf:
+        raise ValueError(
+            f"tol must be a positive finite number, relative to the problem's scale; got {tol!r}. "
+            "Leave it None for 1e-9."
+        )
+    if max_iter is not None and (
+        isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 1
+    ):
+        raise ValueError(
+            f"max_iter must be None (until proven) or an int >= 1; got {max_iter!r}. Leave it None for a proven result."
+        )
+    if progress is not None and not isinstance(progress, Callable):
+        raise TypeError(f"progress must be None or a function of one dict; got {type(progress).__name__}. Pass print.")
+    return float(tol), None if max_iter is None else int(max_iter)
+
+
+def is_real(value: Any) -> bool:
+    """Return whether value is a Python or NumPy real number, not a bool."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def check_size(n: int, m: int, arcs: int = 0) -> None:
+    """Raise unless nodes (with a root) and arcs (with one to the root each) fit int32, as the simplex numbers them."""
+    for what, count in (("points in x and y together", n + m + 1), ("arcs (pairs it looks at)", n + m + arcs)):
+        if count > MAX_INT32:
+            raise ValueError(
+                f"the exact solver numbers {what} in int32: at most {MAX_INT32}; got {count}. Subsample first."
+            )

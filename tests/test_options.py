@@ -1,0 +1,57 @@
+"""Numbers and options at the door: what they may be, and how each refusal reads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from otgen.options import check_options, check_size, is_real, read_seed
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"tol": 0}, ValueError, "tol must be a positive finite number.*got 0. Leave it None for 1e-9"),
+        ({"tol": np.nan}, ValueError, "tol must be a positive finite number.*got nan"),
+        ({"tol": "x"}, ValueError, "tol must be a positive finite number.*got 'x'"),
+        (
+            {"max_iter": 0},
+            ValueError,
+            "max_iter must be None .* or an int >= 1; got 0. Leave it None for a proven result",
+        ),
+        ({"max_iter": 2.5}, ValueError, "max_iter must be None .* or an int >= 1; got 2.5"),
+        ({"max_iter": True}, ValueError, "max_iter must be None .* or an int >= 1; got True"),
+        ({"progress": 3}, TypeError, "progress must be None or a function of one dict; got int. Pass print"),
+        ({"unbalanced": 1}, ValueError, "unbalanced needs eps: .* got unbalanced=1 without eps. Pass eps= too"),
+    ],
+)
+def test_bad_options_are_refused(options, error, match):
+    with pytest.raises(error, match=match):
+        check_options(**{"tol": None, "max_iter": None, "progress": None, **options})
+
+
+def test_options_have_defaults():
+    assert check_options(None, None, None) == (1e-9, None)
+    assert check_options(1e-6, np.int64(3), print) == (1e-6, 3)
+
+
+def test_sizes_beyond_int32_are_refused():
+    check_size(2**29, 2**29, 2**30 - 1)
+    with pytest.raises(ValueError, match=r"points in x and y together in int32: at most 2147483647; got 2147483648"):
+        check_size(2**30, 2**30 - 1)
+    with pytest.raises(ValueError, match=r"arcs \(pairs it looks at\) in int32: at most 2147483647; got 2147483648"):
+        check_size(10, 10, 2**31 - 20)
+
+
+def test_a_seed_is_a_count_or_a_generator():
+    generator = np.random.default_rng(0)
+    assert read_seed(generator) is generator
+    assert read_seed(np.int64(3)).random() == read_seed(3).random() == np.random.default_rng(3).random()
+    for bad in (-1, True, 0.5, None, "0"):
+        with pytest.raises(ValueError, match="seed must be an int >= 0 or a numpy Generator; got "):
+            read_seed(bad)
+
+
+def test_real_numbers_are_told_from_booleans_and_the_rest():
+    assert all(is_real(value) for value in (1, 0.5, np.int8(1), np.float32(1), np.inf))
+    assert not any(is_real(value) for value in (True, "1", None, 1j, np.ones(1), np.bool_(True)))
