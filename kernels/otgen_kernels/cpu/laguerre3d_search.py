@@ -1,0 +1,371 @@
+"""The sites that may cut a cell: a tree over y whose bounds follow the heights, and the cells of one tile.
+
+For x anywhere, a node with centre c, half widths w, slope point q and M = max_j h_j + <q, y_j> over its sites has
+
+    max_j <x, y_j> + h_j  <=  M + <x - q, c> + <|x - q|, w>,
+
+tight for x near q: q is where the node's cells lie, so it does not matter how far they are from their sites.
+"""
+
+import numpy as np
+from numba import njit
+
+from ..constants import BIG
+from .laguerre3d_cell import (
+    AXIS_SLOTS,
+    BROKEN,
+    EDGE,
+    FAST,
+    FULL,
+    SITE,
+    beyond,
+    cut,
+    extent,
+    integrate,
+    integrate_voxels,
+)
+
+LANES = 8
+"""Sites of a leaf, children of a node: two AVX registers of float64; 16 measured slower."""
+SHIFT = 40
+"""Where the level begins in an entry of the search's queue, level << SHIFT | node."""
+QUEUE = 64
+"""Nodes of the search's queue that are kept sorted: in a longer one, order matters less than sorting costs."""
+NODE = 10
+"""Fields of a node: centre (3), half widths (3), slope point (3), M - <q, c>."""
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def bound_nodes(y, h, centres, inside, box, rounding, starts, counts, nodes):
+    """Set q and M of every node: q is the mean of the centres that are inside, else -grad h by least squares.
+
+    y, h and centres are in the tree's order; box (2, 3) holds the domain; M is raised by `rounding`.
+    """
+    n = len(y)
+    q, mean, cross, a = np.empty(3), np.empty(3), np.empty(3), np.empty((3, 3))
+    span = LANES
+    for level in range(len(starts)):
+        for node in range(counts[level]):
+            lo, hi = node * span, min((node + 1) * span, n)
+            group, lane = starts[level] + node // LANES, node % LANES
+            known, live, level_mean = 0, 0, 0.0
+            q[:] = 0.0
+            mean[:] = 0.0
+            for j in range(lo, hi):
+                if h[j] <= -BIG:
+                    continue
+                live += 1
+                level_mean += h[j]
+                for k in range(3):
+                    mean[k] += y[j, k]
+                if inside[j]:
+                    known += 1
+                    for k in range(3):
+                        q[k] += centres[j, k]
+            if known:
+                for k in range(3):
+                    q[k] /= known
+            elif live:
+                level_mean /= live
+                cross[:] = 0.0
+                a[:] = 0.0
+                for k in range(3):
+                    mean[k] /= live
+                for j in range(lo, hi):
+                    if h[j] > -BIG:
+                        for k in range(3):
+                            u = y[j, k] - mean[k]
+                            cross[k] -= u * (h[j] - level_mean)
+                            for l in range(k + 1):
+                                a[k, l] += u * (y[j, l] - mean[l])
+                _solve(a, cross, q)
+            for k in range(3):
+                q[k] = min(max(q[k], box[0, k]), box[1, k]) if q[k] == q[k] else box[0, k]
+            top, shift = -BIG, 0.0
+            for j in range(lo, hi):
+                top = max(top, h[j] + (q[0] * y[j, 0] + q[1] * y[j, 1] + q[2] * y[j, 2]))
+            for k in range(3):
+                nodes[group, 6 + k, lane] = q[k]
+                shift += q[k] * nodes[group, k, lane]
+            nodes[group, 9, lane] = top - shift + rounding
+        span *= LANES
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _solve(a, b, x):
+    """x = (a + ridge)^-1 b by Cholesky, a given by its lower triangle."""
+    ridge = 1e-9 * (a[0, 0] + a[1, 1] + a[2, 2]) + 1e-280
+    for k in range(3):
+        a[k, k] += ridge
+        for l in range(k + 1):
+            s = a[k, l]
+            for m in range(l):
+                s -= a[k, m] * a[l, m]
+            a[k, l] = s / a[l, l] if l < k else np.sqrt(max(s, ridge))
+        s = b[k]
+        for m in range(k):
+            s -= a[k, m] * x[m]
+        x[k] = s / a[k, k]
+    for k in range(2, -1, -1):
+        s = x[k]
+        for m in range(k + 1, 3):
+            s -= a[m, k] * x[m]
+        x[k] = s / a[k, k]
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+def _score(nodes, group, middle, half, y, h, i, score):
+    """How far the sites of eight nodes may rise above the site i within the box middle +- half; how many nodes do."""
+    lanes = nodes.shape[2]  # read, not LANES: LLVM would unroll the loop first and then fail to vectorise it
+    m0, m1, m2, e0, e1, e2 = middle[0], middle[1], middle[2], half[0], half[1], half[2]
+    y0, y1, y2, low = y[i, 0], y[i, 1], y[i, 2], h[i]
+    hits = 0
+    for t in range(lanes):
+        u0, u1, u2 = nodes[group, 0, t] - y0, nodes[group, 1, t] - y1, nodes[group, 2, t] - y2
+        s = nodes[group, 9, t] - low + (m0 * u0 + m1 * u1 + m2 * u2) + (e0 * abs(u0) + e1 * abs(u1) + e2 * abs(u2))
+        s += nodes[group, 3, t] * (abs(m0 - nodes[group, 6, t]) + e0)
+        s += nodes[group, 4, t] * (abs(m1 - nodes[group, 7, t]) + e1)
+        s += nodes[group, 5, t] * (abs(m2 - nodes[group, 8, t]) + e2)
+        score[t] = s
+        hits += s > 0.0
+    return hits
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+def _score_sites(leaves, leaf, middle, half, y, h, i, score):
+    """How far each site of a leaf rises above the site i within the box middle +- half; how many reach it."""
+    lanes = leaves.shape[2]
+    m0, m1, m2, e0, e1, e2 = middle[0], middle[1], middle[2], half[0], half[1], half[2]
+    y0, y1, y2, low = y[i, 0], y[i, 1], y[i, 2], h[i]
+    hits = 0
+    for t in range(lanes):
+        u0, u1, u2 = leaves[leaf, 0, t] - y0, leaves[leaf, 1, t] - y1, leaves[leaf, 2, t] - y2
+        s = leaves[leaf, 3, t] - low + (m0 * u0 + m1 * u1 + m2 * u2) + (e0 * abs(u0) + e1 * abs(u1) + e2 * abs(u2))
+        score[t] = s
+        hits += s >= 0.0
+    return hits
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _offer(i, j, y, h, order, v, mesh, desk, far, count, used, tol, again):
+    """Cut the cell of i by the site j as the plane `used`; return the number of vertices (or BROKEN, FULL) and whether
+    the plane may be in use. again: j may have cut before, which rounding must not repeat.
+    """
+    u0, u1, u2, rise = y[j, 0] - y[i, 0], y[j, 1] - y[i, 1], y[j, 2] - y[i, 2], h[j] - h[i]
+    square = u0 * u0 + u1 * u1 + u2 * u2
+    if square == 0.0:
+        return 0 if rise > 0.0 or (rise == 0.0 and order[j] < order[i]) else count, False
+    r = 1.0 / np.sqrt(square)
+    if again:
+        if beyond(v, far, count, u0 * r, u1 * r, u2 * r, -rise * r, tol) == 0:
+            return count, False
+        for k in range(used):
+            if desk[SITE, k] == j:
+                return count, False
+    return cut(v, mesh, desk, far, count, u0 * r, u1 * r, u2 * r, -rise * r, used, tol), True
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def carve(i, cloud, tree, near, domain, warm, v, mesh, desk, far, stack, keys, work, tol):
+    """Make the cell of i in v, mesh and desk; return (number of vertices, planes used), BROKEN or FULL for the first.
+
+    The neighbours in `near` come first if warm, else the site's own leaf; then whatever the tree cannot exclude.
+    """
+    y, h, order, rank = cloud
+    leaves, nodes, starts, _ = tree
+    near_starts, near_sites = near
+    corners, walls, planes = domain
+    middle, half, score, here, still, nearness = work[0], work[1], work[2], work[3], work[4], work[5]
+    n, slots = len(y), desk.shape[1]
+    count, used = corners.shape[1], planes
+    if count > v.shape[1] or planes + AXIS_SLOTS >= slots:
+        return FULL, used
+    for c in range(3):
+        for t in range(count):
+            v[c, t] = corners[c, t]
+    for c in range(2):
+        for t in range(4 * count):
+            mesh[c, t] = walls[c, t]
+    for k in range(planes):
+        desk[SITE, k] = -1
+    lo, hi = near_starts[order[i]], near_starts[order[i] + 1]
+    if not warm or lo == hi:
+        warm, lo = False, i // LANES * LANES
+        hi = min(lo + LANES, n)
+    again = hi < lo  # False, but no literal, for which Numba would compile _offer once more
+    for k in range(lo, hi):
+        j = rank[near_sites[k]] if warm else k
+        if j != i:
+            desk[SITE, used] = j
+            count, took = _offer(i, j, y, h, order, v, mesh, desk, far, count, used, tol, again)
+            if count <= 0:
+                return count, used
+            used += took
+            if used + AXIS_SLOTS >= slots:
+                return FULL, used
+    if not warm:  # where the cell is thought to lie: what is high there goes first
+        for c in range(3):
+            here[c], still[c] = nodes[i // LANES // LANES, 6 + c, i // LANES % LANES], 0.0
+    stack[0] = len(starts) << SHIFT
+    depth, stale = 1, True
+    while depth:
+        depth -= 1
+        level, node = stack[depth] >> SHIFT, stack[depth] & ((1 << SHIFT) - 1)
+        if stale:
+            stale = False
+            for c in range(3):
+                low, high = extent(v, count, c)
+                middle[c], half[c] = 0.5 * (low + high), 0.5 * (high - low)
+        if level > 0:
+            group = starts[level - 1] + node
+            if _score(nodes, group, middle, half, y, h, i, score) == 0:
+                continue
+            child = (level - 1) << SHIFT | node * LANES
+            if warm:
+                for t in range(LANES):  # written without a branch, which would be mispredicted
+                    stack[depth] = child + t
+                    depth += score[t] > 0.0
+                continue
+            _score(nodes, group, here, still, y, h, i, nearness)
+            for t in range(LANES):
+                if score[t] > 0.0:
+                    k, last = depth, max(depth - QUEUE, 0)
+                    while k > last and keys[k - 1] > nearness[t]:  # the highest comes to lie on top
+                        stack[k], keys[k] = stack[k - 1], keys[k - 1]
+                        k -= 1
+                    stack[k], keys[k] = child + t, nearness[t]
+                    depth += 1
+        elif _score_sites(leaves, node, middle, half, y, h, i, score) > 0:
+            found = 0
+            for t in range(LANES):
+                stack[depth + found] = node * LANES + t
+                found += score[t] >= 0.0
+            for k in range(depth, depth + found):
+                j = stack[k]
+                if j != i:
+                    desk[SITE, used] = j
+                    count, took = _offer(i, j, y, h, order, v, mesh, desk, far, count, used, tol, not again)
+                    if count <= 0:
+                        return count, used
+                    if took:
+                        used += 1
+                        stale = True
+                        if used + AXIS_SLOTS >= slots:
+                            return FULL, used
+    return count, used
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def measure_tile(lo, hi, room, filled, cloud, tree, near, domain, voxels, frame, tol, number, moments, sites, values):
+    """Measure the cells lo..hi of the tree's order; return (0, hi, filled), else BROKEN or FULL and the cell it was.
+
+    moments (n, 5): mass, first and second moments, by site. A cell's faces, number[i] of them, follow `filled` in
+    sites and values. FULL: room (vertices and planes a cell may have) or len(sites) must grow; go on at that cell.
+    """
+    order = cloud[2]
+    whole = voxels.size == 0
+    pieces, meshes = np.empty((1 if whole else 4, 3, room)), np.empty((1 if whole else 4, 2, 4 * room), np.int64)
+    desk = np.zeros((5, room), np.int64)
+    desk[EDGE] = -1
+    areas, far, total = np.zeros(room), np.empty(room), np.zeros(5)
+    nodes = LANES * len(tree[1])
+    stack, keys, work = np.empty(nodes + LANES, np.int64), np.empty(nodes + LANES), np.empty((6, LANES))
+    v, mesh = pieces[0], meshes[0]
+    planes = domain[2]
+    for i in range(lo, hi):
+        total[:] = 0.0
+        number[i] = 0
+        count, used = 0, 0
+        if cloud[1][i] > -BIG:
+            for attempt in range(2):  # torn beyond repair: once more, in the other order
+                warm = attempt == 0
+                count, used = carve(i, cloud, tree, near, domain, warm, v, mesh, desk, far, stack, keys, work, tol)
+                if count != BROKEN:
+                    break
+        if count > 0:
+            if filled + used > len(sites):
+                return FULL, i, filled
+            for k in range(used):
+                areas[k] = -1.0
+            for t in range(count):
+                for e in range(4 * t, 4 * t + 3):
+                    areas[mesh[0, e]] = 0.0
+            if whole:
+                integrate(v, mesh, desk, count, 1.0, total, areas)
+            else:
+                done = integrate_voxels(pieces, meshes, desk, far, count, voxels, frame, used, tol, total, areas)
+                if done < 0:
+                    return done, i, filled
+        elif count < 0:
+            return count, i, filled
+        for c in range(5):
+            moments[order[i], c] = total[c]
+        if total[0] > 0.0:
+            for k in range(planes, used):
+                if areas[k] >= 0.0:
+                    sites[filled], values[filled] = order[desk[SITE, k]], areas[k]
+                    filled += 1
+                    number[i] += 1
+    return 0, hi, filled
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def corners_of(i, room, cloud, tree, near, domain, tol):
+    """The vertices (3, k) of the cell i of the tree's order, and BROKEN, FULL or their number."""
+    desk = np.zeros((5, room), np.int64)
+    desk[EDGE] = -1
+    v, mesh, far = np.empty((3, room)), np.empty((2, 4 * room), np.int64), np.empty(room)
+    nodes = LANES * len(tree[1])
+    stack, keys, work = np.empty(nodes + LANES, np.int64), np.empty(nodes + LANES), np.empty((6, LANES))
+    count, _ = carve(i, cloud, tree, near, domain, i < 0, v, mesh, desk, far, stack, keys, work, tol)
+    return v[:, : max(count, 0)], count
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def transpose(begins, ends, columns, values):
+    """The transposed CSR matrix, its rows ascending; row i lies in begins[i]..ends[i] of columns and values."""
+    n = len(begins)
+    starts = np.zeros(n + 1, np.int64)
+    for k in range(len(columns)):
+        starts[columns[k] + 1] += 1
+    for i in range(n):
+        starts[i + 1] += starts[i]
+    fill = starts[:n].copy()
+    rows, out = np.empty(len(columns), np.int64), np.empty(len(columns))
+    for i in range(n):
+        for k in range(begins[i], ends[i]):
+            j = columns[k]
+            rows[fill[j]], out[fill[j]] = i, values[k]
+            fill[j] += 1
+    return starts, rows, out
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def symmetrise(mass, a, b, negligible):
+    """(a + b) / 2 for CSR matrices a and b = a^T with ascending rows, without rows and columns of no mass.
+
+    What only one of them has is dropped if half of it is at most negligible.
+    """
+    n = len(mass)
+    a_starts, a_sites, a_values = a
+    b_starts, b_sites, b_values = b
+    starts = np.zeros(n + 1, np.int64)
+    sites, values = np.empty(len(a_sites) + len(b_sites), np.int64), np.empty(len(a_sites) + len(b_sites))
+    filled = 0
+    for i in range(n):
+        k, l = a_starts[i], b_starts[i]
+        while mass[i] > 0.0 and (k < a_starts[i + 1] or l < b_starts[i + 1]):
+            p = a_sites[k] if k < a_starts[i + 1] else n
+            q = b_sites[l] if l < b_starts[i + 1] else n
+            value, site = 0.0, min(p, q)
+            if p <= q:
+                value += 0.5 * a_values[k]
+                k += 1
+            if q <= p:
+                value += 0.5 * b_values[l]
+                l += 1
+            if mass[site] > 0.0 and (p == q or value > negligible):
+                sites[filled], values[filled] = site, value
+                filled += 1
+        starts[i + 1] = filled
+    return starts, sites[:filled].copy(), values[:filled].copy()
