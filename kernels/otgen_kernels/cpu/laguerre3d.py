@@ -16,7 +16,7 @@ from ..constants import BIG
 from . import pool
 from .kdtree import kd_order
 from .laguerre3d_cell import AXIS_SLOTS, BROKEN, EDGE, FULL, cut
-from .laguerre3d_search import LANES, NODE, bound_nodes, corners_of, measure_tile, symmetrise, transpose
+from .laguerre3d_search import LANES, NODE, bound_nodes, corners_of, measure_tile, symmetrise
 
 TILE = 128
 """Cells in one unit of work: 3 ms, so that an interrupt is swift and two threads end together."""
@@ -25,7 +25,7 @@ SERIAL_SITES = 256
 """Sites below which threads cost more than they save."""
 
 ROOM = 128
-"""Vertices and planes a cell may have at first: four times what a Voronoi cell of random points has."""
+"""Vertices and planes a cell may have at first, at least SEEN: four times what a Voronoi cell of random points has."""
 
 TOLERANCE = 8 * np.finfo(np.float64).eps
 """Distance from a plane, relative to the domain, within which a vertex is on it: rounding of <n, v> - b."""
@@ -179,11 +179,10 @@ class Laguerre3D:
     def _symmetric(self, mass: np.ndarray, number: np.ndarray, found: list[tuple[np.ndarray, np.ndarray]]):
         ends = np.cumsum(number)
         sites, values = (np.concatenate(parts) for parts in zip(*found))
-        turned = transpose((ends - number)[self._rank], ends[self._rank], sites, values)
-        straight = transpose(turned[0][:-1], turned[0][1:], turned[1], turned[2])
+        begins, ends = (ends - number)[self._rank], ends[self._rank]
         scale = float(np.prod(self._box[1] - self._box[0])) ** (2 / 3)
         densest = self._voxels.max() if self._voxels.size else 1.0
-        return symmetrise(mass, straight, turned, NEGLIGIBLE * scale * densest)
+        return symmetrise(mass, begins, ends, sites, values, NEGLIGIBLE * scale * densest)
 
 
 def _domain(halfspaces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -221,7 +220,7 @@ def _domain(halfspaces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _box_mesh(low: np.ndarray, high: np.ndarray, room: int, first: int):
     """Return v, mesh and desk of a box whose walls are the planes first, first + 1, ... first + 5."""
     v, mesh = np.zeros((3, room)), np.zeros((2, 4 * room), np.int64)
-    desk = np.zeros((5, room), np.int64)
+    desk = np.zeros((6, room), np.int64)
     desk[EDGE] = -1
     half_edges = {}
     for t in range(8):

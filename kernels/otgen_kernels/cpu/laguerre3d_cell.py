@@ -6,8 +6,8 @@ Here the triangles know their neighbours, and a new vertex is a point of the old
 
     v (3, room)         the vertices' coordinates
     mesh (2, 4 room)    half-edge 4t + k (k < 3) of triangle t: the plane it starts at, and its twin
-    desk (5, slots)     scratch: marks (all 0 between calls), a patch, a ring, edges by plane (all -1 between calls);
-                        and the site behind each plane, -1 for a wall of the domain
+    desk (6, slots)     scratch: marks (all 0 between calls), a patch, a ring, edges by plane (all -1 between calls);
+                        the site behind each plane, -1 for a wall of the domain; sites seen (laguerre3d_search.py)
     far (room,)         scratch: the vertices' distances from a plane, those beyond it positive
 """
 
@@ -17,7 +17,7 @@ from numba import njit
 FAST = {"reassoc", "contract", "nsz"}
 BROKEN, FULL = -1, -2
 """What cut() returns if rounding tore the surface, and if the arrays are too small; the polyhedron is as it was."""
-MARK, PATCH, RING, EDGE, SITE = 0, 1, 2, 3, 4
+MARK, PATCH, RING, EDGE, SITE, DONE = 0, 1, 2, 3, 4, 5
 AXIS_SLOTS = 9
 """Planes that voxels need beside those of the cell: two lower walls in turn and an upper one on each axis."""
 

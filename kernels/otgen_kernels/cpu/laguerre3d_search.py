@@ -14,6 +14,7 @@ from ..constants import BIG
 from .laguerre3d_cell import (
     AXIS_SLOTS,
     BROKEN,
+    DONE,
     EDGE,
     FAST,
     FULL,
@@ -29,6 +30,8 @@ LANES = 8
 """Sites of a leaf, children of a node: two AVX registers of float64; 16 measured slower."""
 SHIFT = 40
 """Where the level begins in an entry of the search's queue, level << SHIFT | node."""
+SEEN = 128
+"""Places of a table of sites that have cut already, a power of two: site j is at j % SEEN unless another took it."""
 QUEUE = 64
 """Nodes of the search's queue that are kept sorted: in a longer one, order matters less than sorting costs."""
 NODE = 10
@@ -188,6 +191,8 @@ def carve(i, cloud, tree, near, domain, warm, v, mesh, desk, far, stack, keys, w
             mesh[c, t] = walls[c, t]
     for k in range(planes):
         desk[SITE, k] = -1
+    for k in range(SEEN):
+        desk[DONE, k] = -1
     lo, hi = near_starts[order[i]], near_starts[order[i] + 1]
     if not warm or lo == hi:
         warm, lo = False, i // LANES * LANES
@@ -196,7 +201,7 @@ def carve(i, cloud, tree, near, domain, warm, v, mesh, desk, far, stack, keys, w
     for k in range(lo, hi):
         j = rank[near_sites[k]] if warm else k
         if j != i:
-            desk[SITE, used] = j
+            desk[SITE, used] = desk[DONE, j & (SEEN - 1)] = j
             count, took = _offer(i, j, y, h, order, v, mesh, desk, far, count, used, tol, again)
             if count <= 0:
                 return count, used
@@ -242,7 +247,7 @@ def carve(i, cloud, tree, near, domain, warm, v, mesh, desk, far, stack, keys, w
                 found += score[t] >= 0.0
             for k in range(depth, depth + found):
                 j = stack[k]
-                if j != i:
+                if j != i and desk[DONE, j & (SEEN - 1)] != j:
                     desk[SITE, used] = j
                     count, took = _offer(i, j, y, h, order, v, mesh, desk, far, count, used, tol, not again)
                     if count <= 0:
@@ -260,12 +265,12 @@ def measure_tile(lo, hi, room, filled, cloud, tree, near, domain, voxels, frame,
     """Measure the cells lo..hi of the tree's order; return (0, hi, filled), else BROKEN or FULL and the cell it was.
 
     moments (n, 5): mass, first and second moments, by site. A cell's faces, number[i] of them, follow `filled` in
-    sites and values. FULL: room (vertices and planes a cell may have) or len(sites) must grow; go on at that cell.
+    sites, ascending, and values. FULL: room (for a cell's vertices, its planes) or len(sites) must grow; go on there.
     """
     order = cloud[2]
     whole = voxels.size == 0
     pieces, meshes = np.empty((1 if whole else 4, 3, room)), np.empty((1 if whole else 4, 2, 4 * room), np.int64)
-    desk = np.zeros((5, room), np.int64)
+    desk = np.zeros((6, room), np.int64)
     desk[EDGE] = -1
     areas, far, total = np.zeros(room), np.empty(room), np.zeros(5)
     nodes = LANES * len(tree[1])
@@ -301,18 +306,23 @@ def measure_tile(lo, hi, room, filled, cloud, tree, near, domain, voxels, frame,
         for c in range(5):
             moments[order[i], c] = total[c]
         if total[0] > 0.0:
-            for k in range(planes, used):
-                if areas[k] >= 0.0:
-                    sites[filled], values[filled] = order[desk[SITE, k]], areas[k]
+            begin = filled
+            for slot in range(planes, used):
+                if areas[slot] >= 0.0:
+                    site, k = order[desk[SITE, slot]], filled
+                    while k > begin and sites[k - 1] > site:
+                        sites[k], values[k] = sites[k - 1], values[k - 1]
+                        k -= 1
+                    sites[k], values[k] = site, areas[slot]
                     filled += 1
-                    number[i] += 1
+            number[i] = filled - begin
     return 0, hi, filled
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def corners_of(i, room, cloud, tree, near, domain, tol):
     """The vertices (3, k) of the cell i of the tree's order, and BROKEN, FULL or their number."""
-    desk = np.zeros((5, room), np.int64)
+    desk = np.zeros((6, room), np.int64)
     desk[EDGE] = -1
     v, mesh, far = np.empty((3, room)), np.empty((2, 4 * room), np.int64), np.empty(room)
     nodes = LANES * len(tree[1])
@@ -322,8 +332,7 @@ def corners_of(i, room, cloud, tree, near, domain, tol):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def transpose(begins, ends, columns, values):
-    """The transposed CSR matrix, its rows ascending; row i lies in begins[i]..ends[i] of columns and values."""
+def _transpose(begins, ends, columns, values):
     n = len(begins)
     starts = np.zeros(n + 1, np.int64)
     for k in range(len(columns)):
@@ -341,31 +350,30 @@ def transpose(begins, ends, columns, values):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def symmetrise(mass, a, b, negligible):
-    """(a + b) / 2 for CSR matrices a and b = a^T with ascending rows, without rows and columns of no mass.
+def symmetrise(mass, begins, ends, columns, values, negligible):
+    """(A + A^T) / 2 in CSR without rows and columns of no mass; row i of A is at begins[i]..ends[i], ascending.
 
-    What only one of them has is dropped if half of it is at most negligible.
+    What only one of A and A^T has is dropped if half of it is at most negligible.
     """
     n = len(mass)
-    a_starts, a_sites, a_values = a
-    b_starts, b_sites, b_values = b
+    turned, rows, others = _transpose(begins, ends, columns, values)
     starts = np.zeros(n + 1, np.int64)
-    sites, values = np.empty(len(a_sites) + len(b_sites), np.int64), np.empty(len(a_sites) + len(b_sites))
+    sites, facets = np.empty(2 * len(columns), np.int64), np.empty(2 * len(columns))
     filled = 0
     for i in range(n):
-        k, l = a_starts[i], b_starts[i]
-        while mass[i] > 0.0 and (k < a_starts[i + 1] or l < b_starts[i + 1]):
-            p = a_sites[k] if k < a_starts[i + 1] else n
-            q = b_sites[l] if l < b_starts[i + 1] else n
+        k, l, end, stop = begins[i], turned[i], ends[i], turned[i + 1]
+        while mass[i] > 0.0 and (k < end or l < stop):
+            p = columns[k] if k < end else n
+            q = rows[l] if l < stop else n
             value, site = 0.0, min(p, q)
             if p <= q:
-                value += 0.5 * a_values[k]
+                value += 0.5 * values[k]
                 k += 1
             if q <= p:
-                value += 0.5 * b_values[l]
+                value += 0.5 * others[l]
                 l += 1
             if mass[site] > 0.0 and (p == q or value > negligible):
-                sites[filled], values[filled] = site, value
+                sites[filled], facets[filled] = site, value
                 filled += 1
         starts[i + 1] = filled
-    return starts, sites[:filled].copy(), values[:filled].copy()
+    return starts, sites[:filled].copy(), facets[:filled].copy()
