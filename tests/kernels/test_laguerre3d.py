@@ -156,6 +156,18 @@ def test_hidden_cells_have_nothing(rng):
     assert [len(p) for p in Laguerre3D(y, CUBE).polyhedra(h, [0, 3])] == [0, 0]
 
 
+def test_cells_that_are_one_point_have_nothing(rng):
+    # All planes pass through one point of the cube: the cells of sites inside the hull are that point.
+    y, point = rng.random((400, 3)), np.array([0.4, 0.5, 0.3])
+    diagram = Laguerre3D(y, CUBE).measure(-y @ point)
+    check_csr(diagram)
+    assert diagram.mass.sum() == pytest.approx(1.0, rel=1e-12)
+    assert (diagram.mass >= 0).all()
+    hull = set(ConvexHull(y).vertices.tolist())
+    assert all(i in hull for i in np.flatnonzero(diagram.mass > 1e-12))
+    assert (diagram.mass > 1e-12).sum() > 20
+
+
 def test_sites_at_minus_infinity_take_no_part(rng):
     y = rng.random((50, 3))
     h = voronoi(y)

@@ -16,7 +16,8 @@ from ..constants import BIG
 from . import pool
 from .kdtree import kd_order
 from .laguerre3d_cell import AXIS_SLOTS, BROKEN, EDGE, FULL, cut
-from .laguerre3d_search import LANES, NODE, bound_nodes, corners_of, measure_tile, symmetrise
+from .laguerre3d_search import LANES, NODE, bound_nodes
+from .laguerre3d_tile import corners_of, measure_tile, symmetrise
 
 TILE = 128
 """Cells in one unit of work: 3 ms, so that an interrupt is swift and two threads end together."""

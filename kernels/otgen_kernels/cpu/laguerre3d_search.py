@@ -1,4 +1,4 @@
-"""The sites that may cut a cell: a tree over y whose bounds follow the heights, and the cells of one tile.
+"""The sites that may cut a cell: a tree over y whose bounds follow the heights, and a cell cut out.
 
 For x anywhere, a node with centre c, half widths w, slope point q and M = max_j h_j + <q, y_j> over its sites has
 
@@ -11,20 +11,7 @@ import numpy as np
 from numba import njit
 
 from ..constants import BIG
-from .laguerre3d_cell import (
-    AXIS_SLOTS,
-    BROKEN,
-    DONE,
-    EDGE,
-    FAST,
-    FULL,
-    SITE,
-    beyond,
-    cut,
-    extent,
-    integrate,
-    integrate_voxels,
-)
+from .laguerre3d_cell import AXIS_SLOTS, DONE, FAST, FULL, SITE, beyond, cut, extent
 
 LANES = 8
 """Sites of a leaf, children of a node: two AVX registers of float64; 16 measured slower."""
@@ -169,10 +156,40 @@ def _offer(i, j, y, h, order, v, mesh, desk, far, count, used, tol, again):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _highest(i, x, still, y, h, leaves, nodes, starts, stack, keys, score):
+    """The site of the highest <x, y_j> + h_j, i if it is i; still (3,) is 0."""
+    best, top = i, 0.0
+    stack[0], keys[0] = len(starts) << SHIFT, BIG
+    depth = 1
+    while depth:
+        depth -= 1
+        level, node = stack[depth] >> SHIFT, stack[depth] & ((1 << SHIFT) - 1)
+        if keys[depth] <= top:
+            continue
+        if level == 0:
+            _score_sites(leaves, node, x, still, y, h, i, score)
+            for t in range(LANES):
+                if score[t] > top:
+                    best, top = node * LANES + t, score[t]
+            continue
+        _score(nodes, starts[level - 1] + node, x, still, y, h, i, score)
+        base = depth
+        for t in range(LANES):
+            if score[t] > top:
+                k = depth
+                while k > base and keys[k - 1] > score[t]:
+                    stack[k], keys[k] = stack[k - 1], keys[k - 1]
+                    k -= 1
+                stack[k], keys[k] = (level - 1) << SHIFT | node * LANES + t, score[t]
+                depth += 1
+    return best
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def carve(i, cloud, tree, near, domain, warm, v, mesh, desk, far, stack, keys, work, tol):
     """Make the cell of i in v, mesh and desk; return (number of vertices, planes used), BROKEN or FULL for the first.
 
-    The neighbours in `near` come first if warm, else the site's own leaf; then whatever the tree cannot exclude.
+    The neighbours in `near` come first if warm, else the site's own leaf; then what the tree cannot exclude.
     """
     y, h, order, rank = cloud
     leaves, nodes, starts, _ = tree
@@ -208,9 +225,26 @@ def carve(i, cloud, tree, near, domain, warm, v, mesh, desk, far, stack, keys, w
             used += took
             if used + AXIS_SLOTS >= slots:
                 return FULL, used
-    if not warm:  # where the cell is thought to lie: what is high there goes first
-        for c in range(3):
-            here[c], still[c] = nodes[i // LANES // LANES, 6 + c, i // LANES % LANES], 0.0
+    # A cell of unknown place: cut by what is highest at its middle until that is the site itself. Such a cut takes a
+    # fair share of what is left, so a hidden cell is soon gone, and another soon small.
+    still[:] = 0.0
+    while not warm:
+        here[:] = 0.0
+        for t in range(count):
+            for c in range(3):
+                here[c] += v[c, t] / count
+        j = _highest(i, here, still, y, h, leaves, nodes, starts, stack, keys, score)
+        if j == i:
+            break
+        desk[SITE, used] = desk[DONE, j & (SEEN - 1)] = j
+        count, took = _offer(i, j, y, h, order, v, mesh, desk, far, count, used, tol, not again)
+        if count <= 0:
+            return count, used
+        used += took
+        if used + AXIS_SLOTS >= slots:
+            return FULL, used
+        if not took:
+            break
     stack[0] = len(starts) << SHIFT
     depth, stale = 1, True
     while depth:
@@ -221,6 +255,8 @@ def carve(i, cloud, tree, near, domain, warm, v, mesh, desk, far, stack, keys, w
             for c in range(3):
                 low, high = extent(v, count, c)
                 middle[c], half[c] = 0.5 * (low + high), 0.5 * (high - low)
+            if max(half[0], half[1], half[2]) <= 8.0 * tol:  # a point: any number of planes may pass through it
+                return 0, used
         if level > 0:
             group = starts[level - 1] + node
             if _score(nodes, group, middle, half, y, h, i, score) == 0:
@@ -258,122 +294,3 @@ def carve(i, cloud, tree, near, domain, warm, v, mesh, desk, far, stack, keys, w
                         if used + AXIS_SLOTS >= slots:
                             return FULL, used
     return count, used
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def measure_tile(lo, hi, room, filled, cloud, tree, near, domain, voxels, frame, tol, number, moments, sites, values):
-    """Measure the cells lo..hi of the tree's order; return (0, hi, filled), else BROKEN or FULL and the cell it was.
-
-    moments (n, 5): mass, first and second moments, by site. A cell's faces, number[i] of them, follow `filled` in
-    sites, ascending, and values. FULL: room (for a cell's vertices, its planes) or len(sites) must grow; go on there.
-    """
-    order = cloud[2]
-    whole = voxels.size == 0
-    pieces, meshes = np.empty((1 if whole else 4, 3, room)), np.empty((1 if whole else 4, 2, 4 * room), np.int64)
-    desk = np.zeros((6, room), np.int64)
-    desk[EDGE] = -1
-    areas, far, total = np.zeros(room), np.empty(room), np.zeros(5)
-    nodes = LANES * len(tree[1])
-    stack, keys, work = np.empty(nodes + LANES, np.int64), np.empty(nodes + LANES), np.empty((6, LANES))
-    v, mesh = pieces[0], meshes[0]
-    planes = domain[2]
-    for i in range(lo, hi):
-        total[:] = 0.0
-        number[i] = 0
-        count, used = 0, 0
-        if cloud[1][i] > -BIG:
-            for attempt in range(2):  # torn beyond repair: once more, in the other order
-                warm = attempt == 0
-                count, used = carve(i, cloud, tree, near, domain, warm, v, mesh, desk, far, stack, keys, work, tol)
-                if count != BROKEN:
-                    break
-        if count > 0:
-            if filled + used > len(sites):
-                return FULL, i, filled
-            for k in range(used):
-                areas[k] = -1.0
-            for t in range(count):
-                for e in range(4 * t, 4 * t + 3):
-                    areas[mesh[0, e]] = 0.0
-            if whole:
-                integrate(v, mesh, desk, count, 1.0, total, areas)
-            else:
-                done = integrate_voxels(pieces, meshes, desk, far, count, voxels, frame, used, tol, total, areas)
-                if done < 0:
-                    return done, i, filled
-        elif count < 0:
-            return count, i, filled
-        for c in range(5):
-            moments[order[i], c] = total[c]
-        if total[0] > 0.0:
-            begin = filled
-            for slot in range(planes, used):
-                if areas[slot] >= 0.0:
-                    site, k = order[desk[SITE, slot]], filled
-                    while k > begin and sites[k - 1] > site:
-                        sites[k], values[k] = sites[k - 1], values[k - 1]
-                        k -= 1
-                    sites[k], values[k] = site, areas[slot]
-                    filled += 1
-            number[i] = filled - begin
-    return 0, hi, filled
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def corners_of(i, room, cloud, tree, near, domain, tol):
-    """The vertices (3, k) of the cell i of the tree's order, and BROKEN, FULL or their number."""
-    desk = np.zeros((6, room), np.int64)
-    desk[EDGE] = -1
-    v, mesh, far = np.empty((3, room)), np.empty((2, 4 * room), np.int64), np.empty(room)
-    nodes = LANES * len(tree[1])
-    stack, keys, work = np.empty(nodes + LANES, np.int64), np.empty(nodes + LANES), np.empty((6, LANES))
-    count, _ = carve(i, cloud, tree, near, domain, i < 0, v, mesh, desk, far, stack, keys, work, tol)
-    return v[:, : max(count, 0)], count
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _transpose(begins, ends, columns, values):
-    n = len(begins)
-    starts = np.zeros(n + 1, np.int64)
-    for k in range(len(columns)):
-        starts[columns[k] + 1] += 1
-    for i in range(n):
-        starts[i + 1] += starts[i]
-    fill = starts[:n].copy()
-    rows, out = np.empty(len(columns), np.int64), np.empty(len(columns))
-    for i in range(n):
-        for k in range(begins[i], ends[i]):
-            j = columns[k]
-            rows[fill[j]], out[fill[j]] = i, values[k]
-            fill[j] += 1
-    return starts, rows, out
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def symmetrise(mass, begins, ends, columns, values, negligible):
-    """(A + A^T) / 2 in CSR without rows and columns of no mass; row i of A is at begins[i]..ends[i], ascending.
-
-    What only one of A and A^T has is dropped if half of it is at most negligible.
-    """
-    n = len(mass)
-    turned, rows, others = _transpose(begins, ends, columns, values)
-    starts = np.zeros(n + 1, np.int64)
-    sites, facets = np.empty(2 * len(columns), np.int64), np.empty(2 * len(columns))
-    filled = 0
-    for i in range(n):
-        k, l, end, stop = begins[i], turned[i], ends[i], turned[i + 1]
-        while mass[i] > 0.0 and (k < end or l < stop):
-            p = columns[k] if k < end else n
-            q = rows[l] if l < stop else n
-            value, site = 0.0, min(p, q)
-            if p <= q:
-                value += 0.5 * values[k]
-                k += 1
-            if q <= p:
-                value += 0.5 * others[l]
-                l += 1
-            if mass[site] > 0.0 and (p == q or value > negligible):
-                sites[filled], facets[filled] = site, value
-                filled += 1
-        starts[i + 1] = filled
-    return starts, sites[:filled].copy(), facets[:filled].copy()
