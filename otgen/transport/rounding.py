@@ -26,6 +26,9 @@ BITS = 44.0
 MOST = 1e10
 """A row's sum, as a share of what it should be, above which its potential cannot have been meant."""
 
+AGREE = 0.01
+"""Share by which an unbalanced plan's mass may miss what its potentials ask for before they are shifted to agree."""
+
 
 class ProvableCosts(Protocol):
     """What a proof asks of the costs of a problem between points that carry mass."""
@@ -138,12 +141,21 @@ def prove_unbalanced(costs: ProvableCosts, a: Array, b: Array, f: Array, g: Arra
     log_a, log_b = eps * np.log(a), eps * np.log(b)
     if math.isinf(by.rho_b):
         g = soft.transform(1, f + log_a, eps, g, bits=BITS)
-    f, sums, logs = _row_sums(soft, f, g + log_b, eps, by.rho_a)
+    before, (f, sums, logs) = f, _row_sums(soft, f, g + log_b, eps, by.rho_a)
+    if math.isinf(by.rho_b) and f is not before:  # the columns are held: no row can have more than all of their mass
+        g = soft.transform(1, f + log_a, eps, g, bits=BITS)
+        sums, logs = soft.entropy(0, f, g + log_b, eps, bits=BITS)
     if math.isinf(by.rho_a):
         f = f - eps * np.log(sums)
         sums, logs = np.ones_like(sums), logs / sums - np.log(sums)
     rows = a * sums
     columns = b * np.exp((g - soft.transform(1, f + log_a, eps, g, bits=BITS)) / eps)
+    shift_f, shift_g = _best_shifts(float(rows.sum()), a, b, f, g, by)
+    if shift_f != 0.0 or shift_g != 0.0:
+        grown = (shift_f + shift_g) / eps
+        factor = math.exp(grown)
+        f, g, rows, columns = f + shift_f, g + shift_g, factor * rows, factor * columns
+        logs = factor * (logs + grown * sums)
     moved, product = float(rows.sum()), float(a.sum()) * float(b.sum())
     value = float(rows @ f + columns @ (g + log_b) - eps * (a @ logs))
     entropy = float(a @ logs - columns @ np.log(b)) - moved + product
@@ -158,3 +170,31 @@ def prove_unbalanced(costs: ProvableCosts, a: Array, b: Array, f: Array, g: Arra
         dual += rho * float((weights - wanted).sum())
         error += float(np.abs(marginal - wanted).sum())
     return Proof(f, g, value, primal, dual, max(primal - dual, 0.0), error)
+
+
+def _best_shifts(mass: float, a: Array, b: Array, f: Array, g: Array, by: Regularisation) -> tuple[float, float]:
+    """(t, t') for which (f + t, g + t'), of a plan of this mass, has the largest dual value; 0, 0 where masses agree.
+
+    An unfinished run at a small eps may leave a plan of any mass. At the best shifts the plan and both sides' requests
+    A = <a, exp(-f / rho_a)> and B have one mass S, with log S = (eps log mass + rho_a log A + rho_b log B) / (eps +
+    rho_a + rho_b), the mass of a held side where there is one; t = rho_a log(A / S), t + t' = eps log(S / mass).
+    """
+    if not mass > 0.0:
+        return 0.0, 0.0
+    rho = by.rho_a, by.rho_b
+    logs = [math.log(mass)]
+    for weights, potential, each in ((a, f, rho[0]), (b, g, rho[1])):
+        exponents = np.zeros_like(potential) if math.isinf(each) else -potential / each
+        most = float(exponents.max())
+        logs.append(most + math.log(float(weights @ np.exp(exponents - most))))
+    held = [log for log, each in zip(logs[1:], rho) if math.isinf(each)]
+    soft = by.eps, *rho
+    agreed = held[0] if held else sum(share * log for share, log in zip(soft, logs)) / sum(soft)
+    if max(abs(log - agreed) for log in logs) <= AGREE or abs(agreed - logs[0]) > 700.0:  # exp would leave float64
+        return 0.0, 0.0
+    both = by.eps * (agreed - logs[0])
+    if math.isinf(rho[0]):
+        other = rho[1] * (logs[2] - agreed)
+        return both - other, other
+    one = rho[0] * (logs[1] - agreed)
+    return one, both - one

@@ -286,3 +286,43 @@ def test_most_sweeps_are_shared_by_the_stages(rng):
         for k in range(3):
             C = naive_entropic.cost_matrix(x[k], y[k])
             check_figures(C, a[k], b[k], f[k], g[k], figures[k], 1e-4, (INF, INF), 1e-7)
+
+
+@pytest.mark.parametrize("share", [1.0, 1e-1, 1e-2, 1e-3])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("rho", [(INF, INF), (0.5, 0.5), (INF, 0.7)], ids=str)
+def test_a_tolerance_that_cannot_be_reached_ends_in_noise(rho, symmetric, dtype, share, rng):
+    x, y, a, b = problems(rng, dtype=dtype)
+    if symmetric:
+        y, b, rho = x, a, (rho[1], rho[1])
+    costs = [naive_entropic.cost_matrix(u.astype(float), v.astype(float)) for u, v in zip(x, y)]
+    f, g, figures = solve(x, y, a, b, share, rho=rho, accuracy=1e-18, symmetric=symmetric)
+    for k, C in enumerate(costs):
+        told = check_figures(C, a[k], b[k], f[k], g[k], figures[k], share, rho, 1e-7)
+        assert told["sweeps"] < 5_000
+        assert told["error"] <= tol(float) * (1.0 + C.max() / share) * told["mass"]
+
+
+def test_float32_that_gets_no_nearer_hands_over_to_float64():
+    rng = np.random.default_rng(104)
+    x, y = rng.normal(size=(1, 20, 1)).astype("f4"), rng.normal(size=(1, 80, 1)).astype("f4")
+    a, b = rng.random((1, 20)) + 0.02, rng.random((1, 80)) + 0.02
+    a, b = a / a.sum(), b / b.sum()
+    eps = 1e-4 * float(np.max((x[0].astype(float) - y[0].T.astype(float)) ** 2))
+    _, _, figures = solve(x, y, a, b, eps, accuracy=1.76e-4)  # the least that float32 is tried for here
+    told = dict(zip(FIGURES, figures[0], strict=True))
+    assert told["error"] <= 1.76e-4 and told["sweeps"] < 10_000
+
+
+def test_an_unfinished_unbalanced_plan_has_the_mass_that_its_potentials_ask_for(rng):
+    x, y, a, b = problems(rng, 5)
+    for rho in ((0.01, 0.01), (0.01, 0.1), (INF, 0.01), (0.01, INF)):
+        for most in (1, 3, 10):
+            f, g, figures = solve(x, y, a, b, 1e-4, rho=rho, most=most)
+            for k in range(5):
+                C = naive_entropic.cost_matrix(x[k], y[k])
+                told = check_figures(C, a[k], b[k], f[k], g[k], figures[k], 1e-4, rho, 1e-7)
+                assert naive_entropic.plan(C, a[k], b[k], f[k], g[k], 1e-4).sum() == pytest.approx(
+                    told["mass"], rel=0.02
+                )

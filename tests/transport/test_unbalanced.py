@@ -131,3 +131,26 @@ def test_float32():
     single = otgen.sinkhorn(*(z.astype("f4") for z in (x, y, a, b)), eps=0.2, unbalanced=0.5)
     assert single.converged and single.plan.toarray().dtype == np.float32
     assert single.objective == pytest.approx(double.objective, rel=1e-4)
+
+
+@pytest.mark.parametrize("seed", [27, 29, 34])
+@pytest.mark.parametrize("masses", [(1.0, 1.0), (2.0, 0.1)])
+@pytest.mark.parametrize("rho", [(0.01, 0.01), (0.01, 0.1), (INF, 0.01), (0.01, INF), (1e-3, 1e-3)])
+def test_an_unfinished_run_at_a_small_eps_reports_no_absurd_mass(rho, masses, seed):
+    x, y, a, b = problem(30, 4, seed, masses)
+    C = naive.cost_matrix(x, y)
+    for eps in (1e-6, 1e-4):
+        for most in (1, 3, 10):
+            with pytest.warns(otgen.ConvergenceWarning, match="marginal error .* of the mass, above tol"):
+                result = otgen.sinkhorn(x, y, a, b, eps=eps, unbalanced=rho, max_iter=most)
+            assert not result.converged and "above tol" in result.message and result.n_iter == most
+            assert np.isfinite([result.value, result.objective, result.dual_value, result.gap]).all()
+            assert result.dual_value <= result.objective and result.marginal_error <= 4.0 * result.scale * (1 + 1e-9)
+            # Shifted to agree: before, it was from 1e-27 to 30 times what was asked for.
+            assert result.plan.marginals()[0].sum() == pytest.approx(result.scale, rel=0.02)
+            f, g = result.potentials
+            dual = naive.dual_value(C, a, b, f, g, eps, *rho)
+            assert result.dual_value == pytest.approx(dual, rel=1e-6)
+            for move in ((1e-6, 0.0), (0.0, 1e-6), (-1e-6, 0.0), (0.0, -1e-6)):  # no shift has a larger dual value
+                moved = naive.dual_value(C, a, b, f + move[0], g + move[1], eps, *rho)
+                assert moved <= dual + 0.02 * result.scale * 1e-6

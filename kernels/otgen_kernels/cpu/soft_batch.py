@@ -14,7 +14,7 @@ from .costs import describe, unit_rows
 from .decide import ABSOLUTES, SQUARES, cost
 from .soft_batch_answers import LOG2_E, rows_answer
 from .soft_batch_proof import FIGURES
-from .soft_batch_solve import solve_small, solve_symmetric
+from .soft_batch_solve import DOUBLE, SINGLE, solve_small, solve_symmetric
 
 
 def sinkhorn_batch(x, y, a, b, *, metric, p, eps, rho_a, rho_b, tol, max_iter, symmetric):
@@ -39,11 +39,11 @@ def sinkhorn_batch(x, y, a, b, *, metric, p, eps, rho_a, rho_b, tol, max_iter, s
         # float32 where its exponents can tell the error asked for; a tenth of the largest matters in the mean
         single = precision == np.float32 and 1.2e-7 * (16.0 + 0.1 * LOG2_E / eps * costs.max()) < tol
         if single:
-            solve(costs, costs.astype(np.float32), *problem, *options, max_iter, 1e-7, *found)
+            solve(costs, costs.astype(np.float32), *problem, *options, max_iter, SINGLE, False, *found)
         spent = int(figures[k, 7])
-        # not only where float32 is too coarse: it may have seen less error than there is
+        # not only where float32 is too coarse: it may have stalled, or seen less error than there is
         if spent < max_iter and not (single and figures[k, 4] <= tol * figures[k, 8]):
-            solve(costs, costs, *problem, *options, max_iter - spent, 1e-13, *found)
+            solve(costs, costs, *problem, *options, max_iter - spent, DOUBLE, single, *found)
             figures[k, 7] += spent
         f[k, rows], g[k, columns] = found[:2]
         if not full:

@@ -11,6 +11,9 @@ from numba import njit
 
 from .soft_batch_answers import LOG2_E, columns_answer, rows_answer
 
+AGREE = 0.01
+"""Share by which an unbalanced plan's mass may miss what its potentials ask for before they are shifted to agree."""
+
 FIGURES = ("value", "objective", "dual_value", "gap", "error", "lower", "upper", "sweeps", "mass")
 """What is told of every problem, in this order; the error is absolute, mass is what it is a share of."""
 
@@ -40,6 +43,17 @@ def prove(costs, a, b, log_a, log_b, eps, rho_a, rho_b, f, g, figures):
             entropy += mass * exponent
         moved += rows[i]
     mass_a, mass_b = a.sum(), b.sum()
+    if not balanced:
+        shift_f, shift_g = _best_shifts(moved, a, b, f, g, eps, rho_a, rho_b)
+        if shift_f != 0.0 or shift_g != 0.0:
+            grown = (shift_f + shift_g) / eps
+            factor = np.exp(grown)
+            f += shift_f
+            g += shift_g
+            rows *= factor
+            held *= factor
+            entropy = factor * (entropy + grown * moved)
+            value, moved = factor * value, factor * moved
     entropy += mass_a * mass_b - moved
     primal, dual, error, scale = value + eps * entropy, -eps * (moved - mass_a * mass_b), 0.0, 0.0
     for i in range(n):
@@ -64,6 +78,37 @@ def prove(costs, a, b, log_a, log_b, eps, rho_a, rho_b, f, g, figures):
         shift = 0.5 * ((b * g).sum() - (a * f).sum()) / mass_a
         f += shift
         g -= shift
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _best_shifts(mass, a, b, f, g, eps, rho_a, rho_b):
+    """(t, t') for which (f + t, g + t') has the largest dual value; 0, 0 where masses agree. As in rounding.py."""
+    if not mass > 0.0:
+        return 0.0, 0.0
+    log_mass, log_a, log_b = np.log(mass), _log_asked(a, f, rho_a), _log_asked(b, g, rho_b)
+    if np.isinf(rho_a):
+        agreed = log_a
+    elif np.isinf(rho_b):
+        agreed = log_b
+    else:
+        agreed = (eps * log_mass + rho_a * log_a + rho_b * log_b) / (eps + rho_a + rho_b)
+    if max(abs(log_mass - agreed), abs(log_a - agreed), abs(log_b - agreed)) <= AGREE:
+        return 0.0, 0.0
+    both = eps * (agreed - log_mass)
+    if np.isinf(rho_a):
+        other = rho_b * (log_b - agreed)
+        return both - other, other
+    one = rho_a * (log_a - agreed)
+    return one, both - one
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _log_asked(weights, potential, rho):
+    """log sum_i w_i exp(-f_i / rho)."""
+    if np.isinf(rho):
+        return np.log(weights.sum())
+    low = potential.min()
+    return np.log((weights * np.exp((low - potential) / rho)).sum()) - low / rho
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
