@@ -18,6 +18,9 @@ TWINNED = {
 """Operations with a CPU and a CUDA twin of one signature, by the file that holds both."""
 
 HOST_ONLY = (
+    "Laguerre2D",
+    "Laguerre3D",
+    "Multigrid",
     "NetworkSimplex",
     "arc_costs",
     "cost_matrix",

@@ -8,6 +8,9 @@ from .cpu.arcs import merge_arcs as merge_arcs
 from .cpu.arcs import refine_arcs as refine_arcs
 from .cpu.arcs import ship_leftovers as ship_leftovers
 from .cpu.costs import unit_rows as unit_rows
+from .cpu.laguerre2d import Laguerre2D as Laguerre2D
+from .cpu.laguerre3d import Laguerre3D as Laguerre3D
+from .cpu.multigrid import Multigrid as Multigrid
 from .cpu.quantise import group_means as group_means
 from .cpu.quantise import group_starts as group_starts
 from .cpu.quantise import tree_order as tree_order

@@ -1,0 +1,276 @@
+"""Exact semi-discrete transport in the plane and in space: damped Newton on the areas of a power diagram.
+
+The concave dual E(h) has gradient nu - w(h) and minus its Hessian is the Laplacian L of the graph of the cells that
+share a facet, with weights mu(facet_ij) / |y_i - y_j|. Two things make Newton's method short from a start that only
+leaves no cell empty. A step aims at masses that a cell can reach: its own times 1/4 to 4, scaled to sum to 1, because
+a cell near vanishing grows like a power of its height and not linearly. And a linear solve is accurate for every cell
+relative to its own mass, not in the mean: a small cell would be sent the wrong way. Measured on 20,000 points, without
+the first the method of Kitagawa, Merigot and Thibert (arXiv 1603.05579), which only halves steps, stalls on normal and
+on clustered targets; coarse to fine starts, tried beside it, took more steps than they saved.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from otgen_kernels import host
+
+from .sources import Convex
+
+Array = np.ndarray
+
+GROWTH = 4.0  # by what a cell may grow or shrink in one step: 2 took twice the steps on clustered targets, 8 no fewer
+SOLVE = 0.1  # error of a linear solve, relative to a cell's mass, at most
+LEAST_STEP = 1e-4  # below it the arithmetic of the heights, not the method, is at its end
+MOST_SOLVE = 200  # iterations of a linear solve
+BACKGROUNDS = (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3)  # shares of a constant density blended into an image with black parts
+CONTRAST = 1e-3  # of the mean: a density below it counts as black
+BLENDED_TOL = 0.1  # relative errors of masses at which the next share follows
+
+
+@dataclass
+class NewtonRun:
+    """Heights, the diagram they have, its largest relative error of a mass, and how it ended."""
+
+    heights: Array
+    diagram: Any
+    error: float
+    message: str = ""
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Coordinates of size 1: x = at_x + 2^log_x x', y = at_y + 2^log_y y', and heights that mean the same cells."""
+
+    at_x: Array
+    log_x: int
+    at_y: Array
+    log_y: int
+
+    @classmethod
+    def of(cls, corners: Array, y: Array) -> Frame:
+        """Both clouds about their boxes' centres."""
+        middles, logs = [], []
+        for points in (corners, y):
+            low, high = points.min(0), points.max(0)
+            middles.append(0.5 * low + 0.5 * high)
+            half = float((0.5 * high - 0.5 * low).max())
+            logs.append(int(np.frexp(half)[1]) if half > 0.0 else 0)
+        return cls(middles[0], logs[0], middles[1], logs[1])
+
+    def x(self, points: Array) -> Array:
+        return np.ldexp(points - self.at_x, -self.log_x)
+
+    def y(self, points: Array) -> Array:
+        return np.ldexp(points - self.at_y, -self.log_y)
+
+    def walls(self, source: Convex) -> Array:
+        """The faces of the source's domain: rows (a, b), <a, x'> <= b."""
+        walls = source.halfspaces.copy()
+        walls[:, -1] = np.ldexp(walls[:, -1] - walls[:, :-1] @ self.at_x, -self.log_x)
+        return walls
+
+    def heights_out(self, heights: Array, y: Array) -> Array:
+        """<x, y_i> + h_i differs from 2^(log_x + log_y) (<x', y_i'> + h_i') by what is the same for all i."""
+        return np.ldexp(heights, self.log_x + self.log_y) - (y - self.at_y) @ self.at_x
+
+    def heights_in(self, heights: Array, y: Array) -> Array:
+        """The other way."""
+        return np.ldexp(heights + (y - self.at_y) @ self.at_x, -self.log_x - self.log_y)
+
+
+class PowerCells:
+    """Power diagrams of targets y on a convex source in the coordinates of a frame, the source's mass being 1."""
+
+    def __init__(self, y: Array, source: Convex, frame: Frame, density: Array | None) -> None:
+        if source.dim == 2:
+            kernel, domain = host.Laguerre2D, frame.x(source.corners)
+        else:
+            kernel, domain = host.Laguerre3D, frame.walls(source)
+        self._kernel = kernel(frame.y(y), domain, density)
+        self._total = kernel(np.zeros((1, source.dim)), domain, density).measure(np.zeros(1)).mass[0]
+
+    def measure(self, heights: Array, near: Any = None) -> Any:
+        """mass, first, second, starts, neighbours, facets of the cells."""
+        found = self._kernel.measure(heights, near=near)
+        return found._replace(
+            **{name: getattr(found, name) / self._total for name in ("mass", "first", "second", "facets")}
+        )
+
+    def outlines(self, heights: Array, rows: Array) -> list[Array]:
+        """The corners of the cells `rows`."""
+        return (self._kernel.polygons if hasattr(self._kernel, "polygons") else self._kernel.polyhedra)(heights, rows)
+
+
+def fit_newton(
+    y: Array, nu: Array, source: Convex, *, start: Array | None, tol: float, max_iter: int,
+    report: Callable[[dict[str, Any], Array], None], deadline: float = np.inf,
+) -> tuple[NewtonRun, Frame]:  # fmt: skip
+    """The exact map of a convex source to targets y (n, d), d = 2 or 3, of masses nu: a run in the frame's coordinates.
+
+    report is told every step, with heights in the user's coordinates.
+    """
+    frame = Frame.of(source.corners, y)
+    sites = frame.y(y)
+    pixels = source.density
+    if pixels is not None:
+        pixels = pixels / pixels.mean()
+    points = frame.x(source.from_uniform(np.random.default_rng(0).random((4096, source.uniforms or 0))))
+    heights = safe_heights(sites, nu, points.mean(0), np.cov(points.T), frame.walls(source))
+    shares = BACKGROUNDS if pixels is not None and pixels.min() < CONTRAST else ()
+    if start is not None:
+        heights, shares = frame.heights_in(start, y), ()
+    history: list[dict[str, float]] = []
+
+    def told(row: dict[str, Any], found: Array) -> None:
+        report(row, frame.heights_out(found, y))
+
+    near, run = None, None
+    for share in (*shares, 0.0):
+        blended = pixels if pixels is None or share == 0.0 else (1.0 - share) * pixels + share
+        run = newton(
+            PowerCells(y, source, frame, blended), sites, nu, heights, tol=tol if share == 0.0 else BLENDED_TOL,
+            max_iter=max_iter - len(history), report=told, deadline=deadline, near=near,
+        )  # fmt: skip
+        history += [{**row, "iteration": row["iteration"] + len(history)} for row in run.history]
+        heights, near = run.heights, run.diagram
+        if run.message:
+            break
+    assert run is not None
+    run.history = history
+    return run, frame
+
+
+def safe_heights(y: Array, nu: Array, mean: Array, cov: Array, halfspaces: Array) -> Array:
+    """Heights that leave no cell empty: the cell of y_i holds A y_i + t, A positive definite, a point of the domain.
+
+    h_i = -<A y_i, y_i> / 2 - <t, y_i>. A is the optimal map between the normal distributions of the targets and of the
+    source, made smaller until all A y_i + t are in the domain, {x : <a, x> <= b} for the rows (a, b) of halfspaces.
+    """
+    centre = nu @ y
+    away = y - centre
+    spread = (away * nu[:, None]).T @ away
+    values, vectors = np.linalg.eigh(spread)
+    values = np.maximum(values, max(1e-8 * values[-1], 1e-300))
+    root, back = (vectors * np.sqrt(values)) @ vectors.T, (vectors / np.sqrt(values)) @ vectors.T
+    inner, turn = np.linalg.eigh(root @ cov @ root)
+    A = back @ ((turn * np.sqrt(np.maximum(inner, 0.0))) @ turn.T) @ back
+    image = away @ A
+    room = halfspaces[:, -1] - halfspaces[:, :-1] @ mean  # from the mean of the source, inside, to every face
+    needed = (image @ halfspaces[:, :-1].T).max(0) / room
+    A *= 0.999 / max(1.0, float(needed.max()))
+    return -0.5 * np.einsum("ij,ij->i", away @ A, away) - away @ mean
+
+
+def newton(
+    cells: PowerCells, y: Array, nu: Array, heights: Array, *, tol: float, max_iter: int,
+    report: Callable[[dict[str, Any], Array], None], deadline: float = np.inf, near: Any = None,
+) -> NewtonRun:  # fmt: skip
+    """Move heights until every cell's mass is within tol nu_i of nu_i; report is told every step and its heights."""
+    began = time.perf_counter()
+    diagram = cells.measure(heights, near=near)
+    if not (diagram.mass > 0.0).all():
+        return NewtonRun(heights, diagram, np.inf, _hidden(diagram))
+    history: list[dict[str, float]] = []
+    step, inner = 1.0, 0
+    while True:
+        mass = diagram.mass
+        error = float((np.abs(mass - nu) / nu).max())
+        row = {
+            "iteration": len(history), "error": error, "chi2": float(((mass - nu) ** 2 / nu).sum()), "step": step,
+            "solve_iterations": inner, "seconds": time.perf_counter() - began,
+        }  # fmt: skip
+        history.append(row)
+        report(row, heights)
+        run = NewtonRun(heights, diagram, error, "", history)
+        if error <= tol:
+            return run
+        if len(history) > max_iter:
+            run.message = f"stopped after max_iter={max_iter} steps"
+            return run
+        if time.perf_counter() > deadline:
+            run.message = "stopped at max_time"
+            return run
+        target = reachable(mass, nu)
+        least = np.minimum(mass, target)
+        weights = _weights(y, diagram)
+        solver = host.Multigrid(diagram.starts, diagram.neighbours, weights)
+        allowed = least * max(min(SOLVE, 0.3 * error**2), 0.3 * tol)
+        change, missed, inner = solver.solve(target - mass, allowed, MOST_SOLVE)
+        if not missed < np.inf or not np.isfinite(change).all():
+            run.message = "the linear solve broke down"
+            return run
+        distance = float(((mass - target) ** 2 / target).sum())
+        step, tried = 1.0, None
+        while step >= LEAST_STEP:
+            trial = heights + step * change
+            tried = cells.measure(trial, near=diagram)
+            left = float(((tried.mass - target) ** 2 / target).sum())
+            if (tried.mass > 0.05 * least).all() and left <= (1.0 - 0.3 * step) ** 2 * distance:
+                heights, diagram = trial, tried
+                break
+            step *= 0.5
+        else:
+            run.message = _exhausted(y, nu, heights, diagram, error)
+            return run
+
+
+def reachable(mass: Array, nu: Array) -> Array:
+    """The masses clip(k nu, mass / 4, 4 mass), with the k for which they sum to 1."""
+    low, high = mass / GROWTH, mass * GROWTH
+    if (nu >= low).all() and (nu <= high).all():
+        return nu
+    # The sum is piecewise linear and grows in k: k is between two of its kinks.
+    kinks = np.sort(np.concatenate([low / nu, high / nu]))
+    least, most = 0, len(kinks) - 1
+    while most - least > 1:
+        middle = (least + most) // 2
+        if np.clip(kinks[middle] * nu, low, high).sum() < 1.0:
+            least = middle
+        else:
+            most = middle
+    ends = [float(np.clip(kinks[place] * nu, low, high).sum()) for place in (least, most)]
+    share = (1.0 - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else 0.0
+    return np.clip((kinks[least] + share * (kinks[most] - kinks[least])) * nu, low, high)
+
+
+def _weights(y: Array, diagram: Any) -> Array:
+    rows = np.repeat(np.arange(len(y)), np.diff(diagram.starts))
+    apart = y[rows] - y[diagram.neighbours]
+    weights = diagram.facets / np.sqrt(np.einsum("ij,ij->i", apart, apart))
+    # Facets in a black part of an image carry nothing: a trace of weight keeps the graph in one piece.
+    return np.maximum(weights, 1e-12 * weights.mean())
+
+
+def _resolution(y: Array, nu: Array, heights: Array, diagram: Any) -> tuple[float, int, int]:
+    """What rounding of the heights alone does to a relative mass, at worst, and the two cells where."""
+    rows = np.repeat(np.arange(len(y)), np.diff(diagram.starts))
+    moved = _weights(y, diagram) * np.spacing(np.abs(heights).max())
+    each = np.bincount(rows, moved, len(y)) / nu
+    worst = int(each.argmax())
+    mine = slice(diagram.starts[worst], diagram.starts[worst + 1])
+    return float(each[worst]), worst, int(diagram.neighbours[mine][moved[mine].argmax()])
+
+
+def _exhausted(y: Array, nu: Array, heights: Array, diagram: Any, error: float) -> str:
+    reach, i, j = _resolution(y, nu, heights, diagram)
+    if 100.0 * reach > error:
+        return (
+            f"float64 heights are at their end: two targets are {np.linalg.norm(y[i] - y[j]):.1e} of their width "
+            f"apart, which moves a cell's mass by {reach:.0e} of itself at a rounding. Merge such targets, or raise tol"
+        )
+    return "no step lowered the error"
+
+
+def _hidden(diagram: Any) -> str:
+    empty = int((diagram.mass <= 0.0).sum())
+    return (
+        f"{empty} cells have no mass at the start: rounding hides them, or the source has none where they begin. "
+        "Merge targets that are nearer than 1e-8 of their width, or use method='monte_carlo'"
+    )
