@@ -20,6 +20,7 @@ import numpy as np
 
 from otgen_kernels import host
 
+from .frame import Frame, frame_of
 from .sources import Convex
 
 Array = np.ndarray
@@ -44,55 +45,12 @@ class NewtonRun:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Coordinates of size 1: x = at_x + 2^log_x x', y = at_y + 2^log_y y', and heights that mean the same cells."""
-
-    at_x: Array
-    log_x: int
-    at_y: Array
-    log_y: int
-
-    @classmethod
-    def of(cls, corners: Array, y: Array) -> Frame:
-        """Both clouds about their boxes' centres."""
-        middles, logs = [], []
-        for points in (corners, y):
-            low, high = points.min(0), points.max(0)
-            middles.append(0.5 * low + 0.5 * high)
-            half = float((0.5 * high - 0.5 * low).max())
-            logs.append(int(np.frexp(half)[1]) if half > 0.0 else 0)
-        return cls(middles[0], logs[0], middles[1], logs[1])
-
-    def x(self, points: Array) -> Array:
-        return np.ldexp(points - self.at_x, -self.log_x)
-
-    def y(self, points: Array) -> Array:
-        return np.ldexp(points - self.at_y, -self.log_y)
-
-    def walls(self, source: Convex) -> Array:
-        """The faces of the source's domain: rows (a, b), <a, x'> <= b."""
-        walls = source.halfspaces.copy()
-        walls[:, -1] = np.ldexp(walls[:, -1] - walls[:, :-1] @ self.at_x, -self.log_x)
-        return walls
-
-    def heights_out(self, heights: Array, y: Array) -> Array:
-        """<x, y_i> + h_i differs from 2^(log_x + log_y) (<x', y_i'> + h_i') by what is the same for all i."""
-        return np.ldexp(heights, self.log_x + self.log_y) - (y - self.at_y) @ self.at_x
-
-    def heights_in(self, heights: Array, y: Array) -> Array:
-        """The other way."""
-        return np.ldexp(heights + (y - self.at_y) @ self.at_x, -self.log_x - self.log_y)
-
-
 class PowerCells:
     """Power diagrams of targets y on a convex source in the coordinates of a frame, the source's mass being 1."""
 
     def __init__(self, y: Array, source: Convex, frame: Frame, density: Array | None) -> None:
-        if source.dim == 2:
-            kernel, domain = host.Laguerre2D, frame.x(source.corners)
-        else:
-            kernel, domain = host.Laguerre3D, frame.walls(source)
+        kernel: Any = host.Laguerre2D if source.dim == 2 else host.Laguerre3D
+        domain = frame.x(source.corners) if source.dim == 2 else frame.walls(source)
         self._kernel = kernel(frame.y(y), domain, density)
         self._total = kernel(np.zeros((1, source.dim)), domain, density).measure(np.zeros(1)).mass[0]
 
@@ -105,18 +63,19 @@ class PowerCells:
 
     def outlines(self, heights: Array, rows: Array) -> list[Array]:
         """The corners of the cells `rows`."""
-        return (self._kernel.polygons if hasattr(self._kernel, "polygons") else self._kernel.polyhedra)(heights, rows)
+        kernel = self._kernel
+        return kernel.polygons(heights, rows) if hasattr(kernel, "polygons") else kernel.polyhedra(heights, rows)
 
 
 def fit_newton(
     y: Array, nu: Array, source: Convex, *, start: Array | None, tol: float, max_iter: int,
     report: Callable[[dict[str, Any], Array], None], deadline: float = np.inf,
 ) -> tuple[NewtonRun, Frame]:  # fmt: skip
-    """The exact map of a convex source to targets y (n, d), d = 2 or 3, of masses nu: a run in the frame's coordinates.
+    """The exact map of a convex source to targets y (n, d), d = 2 or 3, of masses nu.
 
-    report is told every step, with heights in the user's coordinates.
+    The run, what report is told at every step, and a start are heights in the frame's coordinates.
     """
-    frame = Frame.of(source.corners, y)
+    frame = frame_of(y, source)
     sites = frame.y(y)
     pixels = source.density
     if pixels is not None:
@@ -125,18 +84,15 @@ def fit_newton(
     heights = safe_heights(sites, nu, points.mean(0), np.cov(points.T), frame.walls(source))
     shares = BACKGROUNDS if pixels is not None and pixels.min() < CONTRAST else ()
     if start is not None:
-        heights, shares = frame.heights_in(start, y), ()
+        heights, shares = start, ()
     history: list[dict[str, float]] = []
-
-    def told(row: dict[str, Any], found: Array) -> None:
-        report(row, frame.heights_out(found, y))
 
     near, run = None, None
     for share in (*shares, 0.0):
         blended = pixels if pixels is None or share == 0.0 else (1.0 - share) * pixels + share
         run = newton(
             PowerCells(y, source, frame, blended), sites, nu, heights, tol=tol if share == 0.0 else BLENDED_TOL,
-            max_iter=max_iter - len(history), report=told, deadline=deadline, near=near,
+            max_iter=max_iter - len(history), report=report, deadline=deadline, near=near,
         )  # fmt: skip
         history += [{**row, "iteration": row["iteration"] + len(history)} for row in run.history]
         heights, near = run.heights, run.diagram

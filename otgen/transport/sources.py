@@ -115,6 +115,7 @@ class Image(Box):
     """
 
     kind = "image"
+    density: Array
 
     def __init__(self, low: Array, high: Array, density: Array) -> None:
         super().__init__(low, high)
@@ -292,6 +293,28 @@ class Sampler(Source):
 
     def parameters(self) -> dict[str, Array]:
         return {}
+
+
+class Framed(Source):
+    """A source in coordinates of size 1: (x - centre) / 2^exponent."""
+
+    def __init__(self, source: Source, centre: Array, exponent: int) -> None:
+        self.kind, self.dim, self.uniforms = source.kind, source.dim, source.uniforms
+        self.radius = float(np.ldexp(source.radius, -exponent))
+        self._source, self._centre, self._exponent = source, centre, exponent
+
+    def _inside(self, points: Array) -> Array:
+        return np.ldexp(points - self._centre, -self._exponent)
+
+    @property
+    def mean(self) -> Array:
+        return self._inside(self._source.mean)
+
+    def from_uniform(self, u: Array) -> Array:
+        return self._inside(self._source.from_uniform(u))
+
+    def sample(self, n: int, rng: Rng) -> Array:
+        return self._inside(self._source.sample(n, rng))
 
 
 CLASSES: dict[str, Any] = {cls.kind: cls for cls in (Box, Image, Polytope, Ball, Normal)}

@@ -1,0 +1,66 @@
+"""Coordinates of size 1 for a source and its targets, whatever the user's: heights there mean the same cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .sources import Convex, Source
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Frame:
+    """x = at_x + 2^log_x x' and y = at_y + 2^log_y y'."""
+
+    at_x: Array
+    log_x: int
+    at_y: Array
+    log_y: int
+
+    @classmethod
+    def of(cls, corners: Array, y: Array) -> Frame:
+        """Both clouds about the centres of their boxes."""
+        middles, logs = [], []
+        for points in (corners, y):
+            low, high = points.min(0), points.max(0)
+            middles.append(0.5 * low + 0.5 * high)
+            half = float((0.5 * high - 0.5 * low).max())
+            logs.append(int(np.frexp(half)[1]) if half > 0.0 else 0)
+        return cls(middles[0], logs[0], middles[1], logs[1])
+
+    def x(self, points: Array) -> Array:
+        return np.ldexp(points - self.at_x, -self.log_x)
+
+    def y(self, points: Array) -> Array:
+        return np.ldexp(points - self.at_y, -self.log_y)
+
+    def walls(self, source: Convex) -> Array:
+        """The faces of the source's domain: rows (a, b), <a, x'> <= b."""
+        walls = source.halfspaces.copy()
+        walls[:, -1] = np.ldexp(walls[:, -1] - walls[:, :-1] @ self.at_x, -self.log_x)
+        return walls
+
+    def x_out(self, points: Array) -> Array:
+        return self.at_x + np.ldexp(points, self.log_x)
+
+    def heights_out(self, heights: Array, y: Array) -> Array:
+        """<x, y_i> + h_i differs from 2^(log_x + log_y) (<x', y_i'> + h_i') by what is the same for all i."""
+        return np.ldexp(heights, self.log_x + self.log_y) - (y - self.at_y) @ self.at_x
+
+    def value(self, diagram: Any, heights: Array, y: Array, nu: Array) -> float:
+        """sum_i integral over cell i of |x - y_i|^2, and what the masses that miss nu change in the dual value."""
+        away = self.at_x - y
+        square = np.einsum("ij,ij->i", away, away)
+        within = np.ldexp(diagram.second, 2 * self.log_x) + diagram.mass * square
+        within += np.ldexp(2.0 * np.einsum("ij,ij->i", diagram.first, away), self.log_x)
+        return float(within.sum() + (nu - diagram.mass) @ (square + np.ldexp(2.0 * heights, self.log_x + self.log_y)))
+
+
+def frame_of(y: Array, source: Source) -> Frame:
+    """The coordinates in which a map of this source to targets y is fitted and applied."""
+    corners = source.corners if isinstance(source, Convex) else source.mean + np.array([[-1.0], [1.0]]) * source.radius
+    return Frame.of(corners, y)

@@ -1,0 +1,88 @@
+"""Fitted maps and half-done fits on disk: arrays as npz, everything else as JSON within it; nothing is unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+
+EVERY = 60.0  # seconds between two checkpoints
+_NOTES = "json"  # the entry that holds what is no array
+
+
+def write(path: Any, kind: str, content: dict[str, Any]) -> None:
+    """Write arrays and JSON values to path; a file that is there is replaced at once or not at all."""
+    path = Path(path)
+    arrays = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
+    notes = {name: value for name, value in content.items() if name not in arrays}
+    text = json.dumps({"otgen": kind, "values": notes})
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays, **{_NOTES: np.frombuffer(text.encode(), np.uint8)})
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(path: Any, kind: str) -> dict[str, Any]:
+    """Read what `write` wrote; raises ValueError for any other file, a truncated one too."""
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        notes = json.loads(arrays.pop(_NOTES).tobytes().decode())
+        found, values = notes["otgen"], notes["values"]
+    except FileNotFoundError:
+        raise
+    except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} must be a file of otgen's {kind}; it is not, or it is truncated ({error}). Write it anew."
+        ) from error
+    if found != kind:
+        raise ValueError(f"{path} must be a file of otgen's {kind}; it holds a {found}. Pass another file.")
+    return {**values, **arrays}
+
+
+class Checkpoint:
+    """The state of a fit in a file, for the fit that has this fingerprint; `state` is what was there, or None."""
+
+    KIND = "checkpoint"
+
+    def __init__(self, path: Any, fingerprint: str) -> None:
+        self._path, self._fingerprint, self._written = Path(path), fingerprint, time.monotonic()
+        self.state: dict[str, Any] | None = None
+        if not self._path.parent.is_dir():
+            raise ValueError(f"resume must name a file in a folder that exists; got {str(path)!r}. Make the folder.")
+        if self._path.exists():
+            self.state = read(self._path, self.KIND)
+            if self.state.pop("fingerprint") != fingerprint:
+                raise ValueError(
+                    f"resume names {self._path}, the state of another fit: its targets, masses or parameters differ. "
+                    "Delete it, or name another file."
+                )
+
+    def write(self, state: dict[str, Any], *, now: bool = False) -> None:
+        """Write the state, once a minute at most unless now."""
+        if now or time.monotonic() - self._written >= EVERY:
+            write(self._path, self.KIND, {**state, "fingerprint": self._fingerprint})
+            self._written = time.monotonic()
+
+
+def fingerprint(*parts: Any) -> str:
+    """A name for arrays and numbers that changes with any of them."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
+        else:
+            digest.update(repr(part).encode())
+    return digest.hexdigest()

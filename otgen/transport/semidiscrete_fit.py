@@ -1,0 +1,216 @@
+"""Fits of a semi-discrete map: the distinct targets, one method or the other, and what is measured at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+import otgen_kernels as kernels
+
+from .brenier import fit_monte_carlo
+from .cell_error import Chi2, chi2_of, samples_for
+from .frame import Frame, frame_of
+from .map_files import Checkpoint
+from .power_newton import fit_newton
+from .sources import Convex, Framed, Source
+
+Array = np.ndarray
+
+MAX_STEPS = 1000  # of Newton's method where the user sets no max_iter
+CENTRE_SAMPLES = 10  # for each cell, from which Monte Carlo takes its centre and the final error
+LEAST_SAMPLES, MOST_SAMPLES = 20_000, 200_000  # that test an exact fit
+BLOCK = 1 << 26  # numbers in a block of samples
+
+
+@dataclass(frozen=True)
+class CellError:
+    """How far the cells' masses w are from b: chi2 = sum (w - b)^2 / b; its root is the RMS relative error of a mass.
+
+    low and high hold chi2 with 95 % confidence, from `samples` points that the fit has not seen; `empty` cells had none
+    of them. Where the method is exact, chi2 is exact too, `empty` counts cells without mass, and max_relative is
+    max |w - b| / b over all cells; it is None otherwise.
+    """
+
+    chi2: float
+    low: float
+    high: float
+    samples: int
+    empty: int
+    max_relative: float | None
+
+
+@dataclass(frozen=True)
+class Value:
+    """A lower bound of W2^2, E |x|^2 + sum b |y|^2 + 2 (<h, b> - E u_h), which is W2^2 where the cells' masses are b.
+
+    low and high hold the bound with 95 % confidence; both are the bound itself where it is exact.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a fit ends: at tol, or before."""
+
+    tol: float
+    max_iter: float
+    max_time: float
+    max_samples: float
+    progress: Callable[[dict[str, Any]], Any]
+
+
+class Targets:
+    """The targets y (n, d) that are distinct and carry mass b (n,), in the order of their first appearance."""
+
+    def __init__(self, y: Array, b: Array) -> None:
+        self._carrying = np.flatnonzero(b > 0)
+        _, first, inverse = np.unique(y[self._carrying], axis=0, return_index=True, return_inverse=True)
+        order = np.argsort(first, kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        self._which = rank[inverse.reshape(-1)]
+        self.rows = self._carrying[first[order]]
+        self.points, self.masses = np.ascontiguousarray(y[self.rows]), np.bincount(self._which, b[self._carrying])
+        self.count, self._share = len(y), b[self._carrying] / self.masses[self._which]
+        self.merged = len(self._carrying) - len(self.rows)
+
+    def spread(self, values: Array, empty: float, *, shared: bool = False) -> Array:
+        """Values of the distinct targets as those of all; shared divides them between equal targets by their masses."""
+        out = np.full((self.count, *values.shape[1:]), empty)
+        out[self._carrying] = values[self._which] * self._share if shared else values[self._which]
+        return out
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Heights of the distinct targets in a frame's coordinates, and what is known of their cells."""
+
+    frame: Frame
+    heights: Array
+    masses: Array
+    centres: Array
+    error: CellError
+    value: Value
+    converged: bool
+    message: str
+    n_iter: int
+    history: list[dict[str, Any]]
+
+
+class Locator:
+    """Finds the cell of points, in a frame's coordinates and decided in float64."""
+
+    def __init__(self, y: Array, heights: Array, frame: Frame) -> None:
+        self.frame, self.sites, self.heights = frame, frame.y(y), heights
+        # <x, y> + h is half of |x|^2 less |x - y|^2 - g; about the sites' own mean, lest far offsets cost digits.
+        self._offsets = 2.0 * self.heights + np.einsum("ij,ij->i", self.sites, self.sites)
+
+    def __call__(self, x: Array) -> Array:
+        """The site of every x (k, d) in the user's coordinates: the first that attains the potential."""
+        inside = np.ascontiguousarray(self.frame.x(x))
+        return kernels.c_transform(inside, self.sites, self._offsets, metric="euclidean", p=2.0)[1]
+
+
+def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved: Checkpoint | None) -> Fit:
+    """By Newton's method; an interrupt keeps the last step."""
+    y, nu = targets.points, targets.masses
+    latest: list[Array] = [] if saved is None or saved.state is None else [np.asarray(saved.state["heights"])]
+
+    def report(row: dict[str, Any], heights: Array) -> None:
+        latest[:] = [heights]
+        limits.progress(row)
+        if saved is not None:
+            saved.write({"heights": heights})
+
+    def run(most: float, told: Callable[[dict[str, Any], Array], None]) -> tuple[Any, Frame]:
+        return fit_newton(
+            y, nu, source, start=latest[0] if latest else None, tol=limits.tol, max_iter=int(min(most, MAX_STEPS)),
+            report=told, deadline=time.perf_counter() + limits.max_time,
+        )  # fmt: skip
+
+    try:
+        found, frame = run(limits.max_iter, report)
+    except KeyboardInterrupt:
+        if not latest:
+            raise
+        found, frame = run(0, lambda row, heights: None)
+        found.message = "interrupted"
+    diagram, mass = found.diagram, found.diagram.mass
+    converged = found.error <= limits.tol
+    message = f"every cell's mass is within {found.error:.1e} of its target, relatively"
+    if not converged:
+        message = f"{found.message}; a cell's mass is still off by {found.error:.1e} of itself, tol={limits.tol:g}"
+    full = mass > 0.0
+    centres = np.full(diagram.first.shape, np.nan)
+    centres[full] = frame.x_out(diagram.first[full] / mass[full, None])
+    chi2 = float(((mass - nu) ** 2 / nu).sum())
+    samples = int(np.clip(len(y), LEAST_SAMPLES, MOST_SAMPLES))
+    drawn = _measure(targets, source, Locator(y, found.heights, frame), samples, np.random.default_rng([seed, 1]))
+    error = CellError(chi2, drawn.chi2.low, drawn.chi2.high, samples, int((~full).sum()), found.error)
+    bound = frame.value(diagram, found.heights, y, nu)
+    value = Value(bound, bound, bound)
+    return Fit(
+        frame, found.heights, mass, centres, error, value, converged, message, len(found.history) - 1, found.history
+    )
+
+
+def fit_sampled(
+    targets: Targets, source: Source, limits: Limits, seed: int, saved: Checkpoint | None, optimizer: str | None
+) -> Fit:
+    """By Monte Carlo; an interrupt keeps the best so far."""
+    y, nu = targets.points, targets.masses
+    frame = frame_of(y, source)
+    run = fit_monte_carlo(
+        frame.y(y), nu, Framed(source, frame.at_x, frame.log_x), optimizer=optimizer, tol=limits.tol, seed=seed,
+        max_time=limits.max_time, max_samples=limits.max_samples, max_iter=limits.max_iter, progress=limits.progress,
+        checkpoint=None if saved is None else saved.write, state=None if saved is None else saved.state,
+    )  # fmt: skip
+    samples = max(samples_for(nu, limits.tol), CENTRE_SAMPLES * len(y))
+    drawn = _measure(targets, source, Locator(y, run.h, frame), samples, np.random.default_rng([seed, 1]))
+    chi2 = drawn.chi2
+    error = CellError(chi2.value, chi2.low, chi2.high, samples, chi2.empty, None)
+    return Fit(
+        frame, run.h, drawn.counts / samples, drawn.centres, error, drawn.value, run.converged, run.message, run.n_iter,
+        run.history,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    chi2: Chi2
+    counts: Array
+    centres: Array
+    value: Value
+
+
+def _measure(targets: Targets, source: Source, locate: Locator, samples: int, rng: np.random.Generator) -> _Drawn:
+    """Masses, centres and the dual value from fresh independent samples."""
+    y, nu, frame = targets.points, targets.masses, locate.frame
+    counts, sums = np.zeros(len(y), np.int64), np.zeros(y.shape)
+    away = y - frame.at_x
+    # |x|^2 - 2 u(x) = |x - y|^2 - (|y|^2 + 2 h) at the y of x's cell, about the middle of the source.
+    offsets = np.einsum("ij,ij->i", away, away) + np.ldexp(2.0 * locate.heights, frame.log_x + frame.log_y)
+    offsets -= nu @ offsets
+    terms = np.empty(samples)
+    block = max(BLOCK // (8 * source.dim), 1)
+    for first in range(0, samples, block):
+        x = source.sample(min(block, samples - first), rng)
+        cell = locate(x)
+        counts += np.bincount(cell, minlength=len(y))
+        inside = frame.x(x)
+        sums += csr_array((np.ones(len(x)), (cell, np.arange(len(x)))), shape=(len(y), len(x))) @ inside
+        terms[first : first + len(x)] = ((x - y[cell]) ** 2).sum(1) - offsets[cell]
+    size = int(np.frexp(np.abs(terms).max())[1])  # squares of the terms may leave float64
+    value, half = float(terms.mean()), float(np.ldexp(np.ldexp(terms, -size).std(), size)) * 1.96 / samples**0.5
+    full = counts > 0
+    centres = np.full(y.shape, np.nan)
+    centres[full] = frame.x_out(sums[full] / counts[full, None])
+    return _Drawn(chi2_of(counts, nu), counts, centres, Value(value, value - half, value + half))
