@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from .map_cli import app as map_app
+from .shell import (
+    EXIT_CODES,
+    EXIT_DISAGREEMENT,
+    EXIT_NOT_CONVERGED,
+    AsJson,
+    Debug,
+    Quiet,
+    console,
+    one_line_errors,
+    output,
+    progress_on,
+)
 
 __all__ = ["app", "main"]
-
-EXIT_BAD_INPUT = 1
-EXIT_DISAGREEMENT = 1
-EXIT_NOT_CONVERGED = 3  # 2, wrong usage, is the shell's and typer's own, and that of distance.UsageError
-EXIT_INTERRUPTED = 130
-EXIT_CODES = (
-    "Exit codes: 0 proven, or agreed; 1 bad input, or a disagreement; 2 wrong usage; 3 stopped before the proof; "
-    "130 interrupted."
-)
-NARROWEST = 80  # columns: a table is folded to this and no further
 
 app = typer.Typer(
     name="otgen",
@@ -33,65 +34,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+app.add_typer(map_app, name="map")
 
 
 def main() -> None:
     """Entry point of the console script `otgen` and of `python -m otgen`."""
     app(prog_name="otgen")
-
-
-@contextmanager
-def _one_line_errors(debug: bool) -> Iterator[None]:
-    """An error that bad input can cause is one line and an exit code.
-
-    A bug may raise the same types and read the same, hence --debug; errors of any other type keep their traceback.
-    """
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # typer's own: the reader of stdout has gone, and needs no telling
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
-        if debug:
-            raise
-        hint = "" if isinstance(error, OSError | ModuleNotFoundError) else " (run with --debug for the traceback)"
-        typer.echo(f"error: {' '.join(str(error).split())}{hint}", err=True)
-        raise typer.Exit(getattr(error, "exit_code", EXIT_BAD_INPUT)) from None
-
-
-@contextmanager
-def _output() -> Iterator[None]:
-    """What is printed inside may fail (a full disk) like any other file, and then names stdout."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OSError(f"stdout cannot be written: {error.strerror}. Free some space, or redirect it.") from error
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[dict[str, Any]], None] | None]:
-    """A status line on stderr for the solver's rounds; None (silence) unless stderr is a terminal."""
-    if quiet or not sys.stderr.isatty():  # Console.is_terminal believes FORCE_COLOR, and would write into a file
-        yield None
-        return
-    from .distance import progress_line
-
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as line:
-        task = line.add_task("starting", total=None)
-
-        def show(info: dict[str, Any]) -> None:
-            line.update(task, description=progress_line(info))
-
-        yield show
 
 
 def _version(value: bool) -> None:
@@ -134,14 +82,14 @@ def distance(
     With --eps: entropic transport and the bounds of W_p that it proves. Stopped before the proof (--max-iter, Ctrl-C)
     it prints the bounds it has, which hold, and exits with 3.
     """
-    with _one_line_errors(debug):
+    with one_line_errors(debug):
         from . import distance as job
 
         request = job.Request(a, b, p, metric, weights_a, weights_b, eps, divergence, unbalanced, tol, max_iter, plan)
         job.check(request)
-        with _progress(quiet) as progress:
+        with progress_on(quiet, job.progress_line) as progress:
             report, found = job.run(request, progress, lambda message: typer.echo(f"warning: {message}", err=True))
-        with _output():  # before saving: a full disk must not cost the value
+        with output():  # before saving: a full disk must not cost the value
             typer.echo(json.dumps(report) if as_json else job.told(report))
         if plan is not None:
             from scipy import sparse
@@ -158,13 +106,13 @@ def validate(
     debug: Debug = False,
 ) -> None:
     """Solve a spread of problems with otgen and with POT; exit non-zero on any disagreement."""
-    with _one_line_errors(debug):
+    with one_line_errors(debug):
         from . import validate as validation
 
         talks = not quiet and sys.stderr.isatty()
         rows = validation.run(quick=quick, console=Console(stderr=True) if talks else None)
-        with _output():
-            validation.render(rows, _console())
+        with output():
+            validation.render(rows, console())
     if any(row.failure for row in rows):
         raise typer.Exit(EXIT_DISAGREEMENT)
 
@@ -172,15 +120,15 @@ def validate(
 @app.command()
 def doctor(as_json: AsJson = False, debug: Debug = False) -> None:
     """Versions, threads, CPU features, GPU and CuPy state, kernel cache, and what is missing."""
-    with _one_line_errors(debug):
+    with one_line_errors(debug):
         from . import doctor as examination
 
         report = examination.examine()
-        with _output():
+        with output():
             if as_json:
                 typer.echo(json.dumps(report, indent=2))
             else:
-                examination.render(report, _console())
+                examination.render(report, console())
 
 
 @app.command(epilog=EXIT_CODES)
@@ -190,18 +138,13 @@ def demo(
     debug: Debug = False,
 ) -> None:
     """Certified W1 and W2 between two generated shapes: pictures, timings and a JSON report."""
-    with _one_line_errors(debug):
+    with one_line_errors(debug):
         from . import demo as demonstration
+        from .distance import progress_line
 
-        with _progress(quiet) as progress:
+        with progress_on(quiet, progress_line) as progress:
             report = demonstration.run(out, progress=progress)
-        with _output():
+        with output():
             typer.echo(demonstration.told(report))
     if not demonstration.proven(report):
         raise typer.Exit(EXIT_NOT_CONVERGED)
-
-
-def _console() -> Console:
-    console = Console()
-    console.width = max(console.width, NARROWEST)
-    return console

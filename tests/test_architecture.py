@@ -19,7 +19,10 @@ ROOTS = (ROOT, ROOT / "kernels")
 KERNELS = ("otgen_kernels", "otgen_kernels.*")
 DOOR = ("otgen.arrays", "otgen.batches", "otgen.options")
 API = ("otgen", *DOOR, "otgen.autograd", "otgen.transport", "otgen.transport.*")
-COMMAND = ("otgen.doctor", "otgen.distance", "otgen.validate", "otgen.demo", "otgen.readers", "otgen.plots")
+COMMAND = (
+    "otgen.doctor", "otgen.distance", "otgen.validate", "otgen.demo", "otgen.readers", "otgen.plots", "otgen.maps",
+    "otgen.map_cli", "otgen.shell",
+)  # fmt: skip
 MAP: dict[str, tuple[str, ...]] = {
     "otgen_kernels.constants": (),
     "otgen_kernels.cache": (),
@@ -45,6 +48,9 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen.problems": (),
     "otgen.validate": (*API, "otgen.doctor", "otgen.problems"),
     "otgen.demo": (*API, "otgen.doctor", "otgen.plots"),
+    "otgen.maps": ("otgen.transport*", "otgen.doctor", "otgen.readers", "otgen.plots"),
+    "otgen.shell": (),
+    "otgen.map_cli": ("otgen.shell", "otgen.maps"),
     "otgen.cli": (*API, *COMMAND),
     "otgen.__main__": ("otgen.cli",),
 }

@@ -169,6 +169,28 @@ class SemiDiscreteOT:
         found = iter(power.outlines(self._found.heights, place[place >= 0]))
         return [frame.x_out(next(found)) if where >= 0 else np.empty((0, source.dim)) for where in place]
 
+    def domain_corners(self) -> Array:
+        """The corners (k, d) of the convex domain: the source's support."""
+        self._check_fitted()
+        if not isinstance(self._source, Convex):
+            raise ValueError("only boxes, polygons, polyhedra and images have corners. Use sample to see the source.")
+        return self._source.corners
+
+    def mass_errors(self) -> Array:
+        """(n,) relative errors of the cells' masses, w_i / b_i - 1; NaN where b_i is 0."""
+        self._check_fitted()
+        return self._targets.spread(self._found.masses / self._targets.masses - 1.0, np.nan)
+
+    @property
+    def targets(self) -> Array:
+        """(n, d), float64, as fitted."""
+        self._check_fitted()
+        return self._y
+
+    def angle(self, theta: float | None = None, quantile: float | None = None) -> float:
+        """The dihedral angle in radians that theta or a quantile of the neighbours' angles names."""
+        return self._extension().threshold(theta, quantile)
+
     def sample(self, n: int, *, theta: float | None = None, quantile: float | None = None, seed: int = 0) -> Any:
         """n new points (n, d) of the map's smooth extension, made by mixing the targets of neighbouring cells.
 

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 import otgen_kernels as kernels
 
 from .brenier import fit_monte_carlo
-from .cell_error import Chi2, chi2_of, samples_for
+from .cell_error import Chi2, estimate_chi2, samples_for
 from .frame import Frame, frame_of
 from .map_files import Checkpoint
 from .power_newton import fit_newton
@@ -173,7 +173,7 @@ def fit_sampled(
         max_time=limits.max_time, max_samples=limits.max_samples, max_iter=limits.max_iter, progress=limits.progress,
         checkpoint=None if saved is None else saved.write, state=None if saved is None else saved.state,
     )  # fmt: skip
-    samples = max(samples_for(nu, limits.tol), CENTRE_SAMPLES * len(y))
+    samples = max(samples_for(limits.tol, len(y)), CENTRE_SAMPLES * len(y))
     drawn = _measure(targets, source, Locator(y, run.h, frame), samples, np.random.default_rng([seed, 1]))
     chi2 = drawn.chi2
     error = CellError(chi2.value, chi2.low, chi2.high, samples, chi2.empty, None)
@@ -213,4 +213,4 @@ def _measure(targets: Targets, source: Source, locate: Locator, samples: int, rn
     full = counts > 0
     centres = np.full(y.shape, np.nan)
     centres[full] = frame.x_out(sums[full] / counts[full, None])
-    return _Drawn(chi2_of(counts, nu), counts, centres, Value(value, value - half, value + half))
+    return _Drawn(estimate_chi2(counts, nu), counts, centres, Value(value, value - half, value + half))

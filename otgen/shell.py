@@ -1,0 +1,83 @@
+"""What every command of the shell shares: exit codes, options, one-line errors, progress, and where output goes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+EXIT_BAD_INPUT = 1
+EXIT_DISAGREEMENT = 1
+EXIT_NOT_CONVERGED = 3  # 2, wrong usage, is the shell's and typer's own, and that of distance.UsageError
+EXIT_INTERRUPTED = 130
+EXIT_CODES = (
+    "Exit codes: 0 proven, or agreed; 1 bad input, or a disagreement; 2 wrong usage; 3 stopped before the proof; "
+    "130 interrupted."
+)
+NARROWEST = 80  # columns: a table is folded to this and no further
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@contextmanager
+def one_line_errors(debug: bool) -> Iterator[None]:
+    """An error that bad input can cause is one line and an exit code.
+
+    A bug may raise the same types and read the same, hence --debug; errors of any other type keep their traceback.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # typer's own: the reader of stdout has gone, and needs no telling
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
+        if debug:
+            raise
+        hint = "" if isinstance(error, OSError | ModuleNotFoundError) else " (run with --debug for the traceback)"
+        typer.echo(f"error: {' '.join(str(error).split())}{hint}", err=True)
+        raise typer.Exit(getattr(error, "exit_code", EXIT_BAD_INPUT)) from None
+
+
+@contextmanager
+def output() -> Iterator[None]:
+    """What is printed inside may fail (a full disk) like any other file, and then names stdout."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(f"stdout cannot be written: {error.strerror}. Free some space, or redirect it.") from error
+
+
+@contextmanager
+def progress_on(
+    quiet: bool, line: Callable[[dict[str, Any]], str]
+) -> Iterator[Callable[[dict[str, Any]], None] | None]:
+    """A status line on stderr, told by `line`, for each round; None (silence) unless stderr is a terminal."""
+    if quiet or not sys.stderr.isatty():  # Console.is_terminal believes FORCE_COLOR, and would write into a file
+        yield None
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("starting", total=None)
+
+        def show(info: dict[str, Any]) -> None:
+            shown.update(task, description=line(info))
+
+        yield show
+
+
+def console() -> Console:
+    """Where tables go: as wide as the terminal, within reason."""
+    found = Console()
+    found.width = max(found.width, NARROWEST)
+    return found
