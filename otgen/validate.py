@@ -1,4 +1,4 @@
-"""otgen and POT on the same spread of problems, exact and entropic: `otgen validate`."""
+"""otgen and POT on the same spread of problems, exact, entropic and semi-discrete: `otgen validate`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from rich.table import Table
 import otgen
 
 from .doctor import install_command
+from .map_problems import KnownMap, known_maps
 from .problems import Problem, entropic_problems, problems
 
-__all__ = ["Row", "render", "run", "solve_both", "solve_entropic"]
+__all__ = ["Row", "render", "run", "solve_both", "solve_entropic", "solve_map"]
 
 # Of the value, as otgen's own proof is; the two differ by rounding only.
 TOLERANCE = 1e-9
@@ -32,7 +33,7 @@ FLOOR = 1e-3
 class Row:
     """What both solvers said of one problem; `failure` is empty where they agree and the certificate holds."""
 
-    problem: Problem
+    problem: Problem | KnownMap
     shape: tuple[int, int, int]
     otgen_value: float = float("nan")
     pot_value: float = float("nan")
@@ -59,6 +60,10 @@ def run(*, quick: bool, console: Console | None = None) -> list[Row]:
         if console is not None:
             console.print(f"{problem.name}, {problem.label()}", style="dim")
         rows.append(solve_both(problem, emd2) if problem.eps is None else solve_entropic(problem, emd2))
+    for known in known_maps(emd2, quick=quick):
+        if console is not None:
+            console.print(f"{known.name}, {known.label()}", style="dim")
+        rows.append(solve_map(known))
     return rows
 
 
@@ -185,6 +190,28 @@ def _entropic(problem: Problem) -> Any:
             raise
 
 
+def solve_map(known: KnownMap) -> Row:
+    """One row: the W2^2 that a fitted map proves, beside what it is by POT on a grid, a closed form, or exactly."""
+    row = Row(known, (0, *known.y.shape))
+    try:
+        known.fit()  # compiles
+        start = time.perf_counter()
+        fitted = known.fit()
+        row.otgen_seconds = time.perf_counter() - start
+        row.otgen_value, row.gap = fitted.value_.value, fitted.value_.high - fitted.value_.low
+        row.pot_value, row.pot_seconds = known.timed_answer()
+        if not fitted.converged_:
+            row.failures.append(f"not converged: {fitted.message_}")
+        if not fitted.error_.low <= (known.parameters.get("tol") or 1e-9):
+            row.failures.append(f"chi2 is at least {fitted.error_.low:.1e} on fresh samples")
+    except Exception as error:
+        row.failures.append(f"{type(error).__name__}: {error}")
+    row.difference = (row.otgen_value - row.pot_value) / row.pot_value
+    if not row.failures and not abs(row.difference) <= known.tolerance:
+        row.failures.append(f"values differ by {row.difference:.1e}, more than {known.tolerance:.1e}")
+    return row
+
+
 def pot_plan(C: np.ndarray, a: np.ndarray, b: np.ndarray, eps: Any, rho: tuple[float, float] | None) -> np.ndarray:
     """POT's plan: sinkhorn_log, or ot.unbalanced with its reg_type='kl', whose reference is a x b as otgen's is."""
     import ot
@@ -265,7 +292,7 @@ def render(rows: list[Row], console: Console) -> None:
         table.add_row(
             row.problem.name,
             row.problem.label(),
-            f"{n}",
+            f"{n or '-'}",
             f"{m}",
             f"{d or '-'}",
             f"{row.otgen_value:.5g}",
@@ -291,7 +318,7 @@ def render(rows: list[Row], console: Console) -> None:
     verdict = f"[red]{len(failed)} of {count} problems failed[/red]" if failed else f"all {count} problems agree"
     console.print(
         f"\n{verdict}: to {TOLERANCE:.0e} of the value, or of {FLOOR:g} of the mean cost where that is larger, "
-        f"to {ENTROPIC_TOLERANCE:.0e} where entropic; "
+        f"to {ENTROPIC_TOLERANCE:.0e} where entropic, maps to what a grid or samples allow; "
         f"otgen {seconds[0]:.1f} s, POT {seconds[1]:.1f} s",
         soft_wrap=True,
     )

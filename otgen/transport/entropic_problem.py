@@ -50,6 +50,11 @@ class Solution:
     scale: float
 
     @property
+    def error(self) -> float:
+        """The marginal error as a share of the mass; of no mass, none is missing."""
+        return self.proof.marginal_error / self.scale if self.scale > 0.0 else 0.0
+
+    @property
     def converged(self) -> bool:
         return bool(self.proof.marginal_error <= self.tol * self.scale)
 
@@ -181,9 +186,9 @@ class Problem:
             proof.g + self.scaled_regularisation().eps * np.log(self.b_kept),
             self.scaled_regularisation().eps, self.keep_x, self.keep_y, home.dtype == np.float32,
         )  # fmt: skip
-        message = f"converged to marginal error {proof.marginal_error / solution.scale:.1e}"
+        message = f"converged to marginal error {solution.error:.1e}"
         if not solution.converged:
-            message = shortfall(solution.run, solution.tol, proof.marginal_error / solution.scale)
+            message = shortfall(solution.run, solution.tol, solution.error)
         return Transport(
             value=home.number(up(proof.value)),
             objective=home.number(up(proof.objective)),
