@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 import otgen_kernels as kernels
 
@@ -193,6 +192,8 @@ class _Drawn:
 
 def _measure(targets: Targets, source: Source, locate: Locator, samples: int, rng: np.random.Generator) -> _Drawn:
     """Masses, centres and the dual value from fresh independent samples."""
+    from scipy.sparse import csr_array  # a tenth of a second that `import otgen` should not pay
+
     y, nu, frame = targets.points, targets.masses, locate.frame
     counts, sums = np.zeros(len(y), np.int64), np.zeros(y.shape)
     away = y - frame.at_x

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 Array = np.ndarray
 Rng = np.random.Generator
@@ -322,5 +321,7 @@ CLASSES: dict[str, Any] = {cls.kind: cls for cls in (Box, Image, Polytope, Ball,
 
 
 def _normal(u: Array) -> Array:
+    from scipy.special import ndtri  # `import otgen` should not pay for it
+
     # 2^-54: half of the least step of rng.random(), so that 0 gives a number.
     return ndtri(np.clip(u, 2.0**-54, 1.0 - 2.0**-53))

@@ -204,13 +204,13 @@ def _domain(halfspaces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
                 v, mesh, desk, np.empty(room), count, a0, a1, a2, b, slot, TOLERANCE * max(high.max(), -low.min())
             )
             if count <= 0:
-                raise ValueError("halfspaces must hold a polyhedron with an interior; they leave nothing.")
+                raise ArithmeticError("halfspaces must hold a polyhedron with an interior; they leave nothing.")
         v, mesh = v[:, :count].copy(), mesh[:, : 4 * count].copy()
         low, high = v.min(1), v.max(1)
         low, high = low - (high - low), high + (high - low)
     triples = mesh[0].reshape(-1, 4)[:, :3]
     if triples.max() >= k:
-        raise ValueError("halfspaces must hold a bounded polyhedron; it reaches beyond 1e3.")
+        raise ArithmeticError("halfspaces must hold a bounded polyhedron; it reaches beyond 1e3.")
     for t, rows in enumerate(triples):  # the cutting left one more rounding than the equations have
         a, b = planes[rows, :3], planes[rows, 3]
         if abs(np.linalg.det(a)) > 1e-3:
