@@ -13,5 +13,6 @@ from .transport.line import wasserstein_1d as wasserstein_1d
 from .transport.result import ConvergenceError as ConvergenceError
 from .transport.result import ConvergenceWarning as ConvergenceWarning
 from .transport.result import Transport as Transport
+from .transport.semidiscrete import SemiDiscreteOT as SemiDiscreteOT
 
 __version__ = "0.1.0"

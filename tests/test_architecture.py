@@ -48,7 +48,7 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen.problems": (),
     "otgen.map_problems": ("otgen.transport*",),
     "otgen.validate": (*API, "otgen.doctor", "otgen.problems", "otgen.map_problems"),
-    "otgen.demo": (*API, "otgen.doctor", "otgen.plots"),
+    "otgen.demo": (*API, "otgen.doctor", "otgen.maps", "otgen.plots"),
     "otgen.maps": ("otgen.transport*", "otgen.doctor", "otgen.readers", "otgen.plots"),
     "otgen.shell": (),
     "otgen.map_cli": ("otgen.shell", "otgen.maps"),

@@ -13,7 +13,7 @@ from otgen import demo
 pytest.importorskip("matplotlib")
 
 
-def test_the_demo_writes_three_pictures_and_a_proven_report(tmp_path: Path, monkeypatch) -> None:
+def test_the_demo_writes_its_pictures_and_a_proven_report(tmp_path: Path, monkeypatch) -> None:
     from matplotlib.image import imread
 
     monkeypatch.setattr(demo, "POINTS", 120)
@@ -24,9 +24,12 @@ def test_the_demo_writes_three_pictures_and_a_proven_report(tmp_path: Path, monk
         assert found["converged"] and found["lower_bound"] <= found["value"] * (1 + 1e-12)
         assert found["value"] - found["lower_bound"] <= 1e-8 * found["value"]
     assert report["distances"]["W1"]["value"] <= report["distances"]["W2"]["value"]
-    for name in ("plan.png", "interpolation.png", "timings.png"):
+    for name in demo.PICTURES:
         pixels = imread(tmp_path / "new" / "demo" / name)
         assert min(pixels.shape[:2]) > 300 and np.ptp(pixels[..., :3]) > 0.5
+    bounds, w2 = report["entropic"], report["distances"]["W2"]["value"]
+    assert bounds["lower_bound"] <= w2 <= bounds["upper_bound"] <= 1.1 * w2 and bounds["divergence"] > 0
+    assert report["map"]["converged"] and report["map"]["error"]["max_relative"] <= 1e-6
     assert [row["n"] for row in report["timings"]["otgen W1"]] == [20, 40]
     text = demo.told(report)
     assert "W1 = " in text and "proven" in text and all(path in text for path in report["files"])

@@ -14,7 +14,7 @@ from ..constants import BIG
 from .laguerre3d_cell import AXIS_SLOTS, DONE, FAST, FULL, SITE, beyond, cut, extent
 
 LANES = 8
-"""Sites of a leaf, children of a node: two AVX registers of float64; 16 measured slower."""
+"""Sites of a leaf, children of a node: two AVX registers of float64."""
 SHIFT = 40
 """Where the level begins in an entry of the search's queue, level << SHIFT | node."""
 SEEN = 128
