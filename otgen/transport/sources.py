@@ -62,8 +62,10 @@ class Convex(Source):
         """Rows (a, b), <a, x> <= b on the polytope, |a| = 1."""
         from scipy.spatial import ConvexHull
 
-        equations = np.unique(ConvexHull(self.corners).equations.round(14), axis=0)
-        return np.column_stack([equations[:, :-1], -equations[:, -1]])
+        inside, centre, exponent = _unit(self.corners)
+        equations = np.unique(ConvexHull(inside).equations.round(14), axis=0)
+        normals = equations[:, :-1]
+        return np.column_stack([normals, normals @ centre - np.ldexp(equations[:, -1], exponent)])
 
     def unit_density(self) -> Array | None:
         """The density of total mass 1 in the polytope's own volume; None where it is constant."""
@@ -169,11 +171,12 @@ class Polytope(Convex):
 
         given = np.asarray(corners, np.float64)
         self.dim = given.shape[1]
-        self.corners = given[ConvexHull(given).vertices]  # in the plane counter-clockwise
-        simplices = self.corners[Delaunay(self.corners).simplices]
-        edges = simplices[:, 1:] - simplices[:, :1]
-        volume = np.abs(np.linalg.det(edges))
-        self._simplices, self._cumulative = simplices, np.cumsum(volume)
+        inside, _, _ = _unit(given)
+        hull = ConvexHull(inside).vertices  # in the plane counter-clockwise
+        self.corners, inside = given[hull], inside[hull]
+        simplices = Delaunay(inside).simplices
+        volume = np.abs(np.linalg.det(inside[simplices[:, 1:]] - inside[simplices[:, :1]]))
+        self._simplices, self._cumulative = self.corners[simplices], np.cumsum(volume)
         self._mass = volume / volume.sum()
         self.uniforms = self.dim + 1
         self.radius = float(0.5 * (self.corners.max(0) - self.corners.min(0)).max())
@@ -318,6 +321,13 @@ class Framed(Source):
 
 CLASSES: dict[str, Any] = {cls.kind: cls for cls in (Box, Image, Polytope, Ball, Normal)}
 """Sources that parameters make anew, by their kind."""
+
+
+def _unit(points: Array) -> tuple[Array, Array, int]:
+    """(points - centre) / 2^exponent, of size 1, in which Qhull may judge what is flat; the centre and the exponent."""
+    low, high = points.min(0), points.max(0)
+    centre, exponent = 0.5 * low + 0.5 * high, int(np.frexp((0.5 * high - 0.5 * low).max())[1])
+    return np.ldexp(points - centre, -exponent), centre, exponent
 
 
 def _normal(u: Array) -> Array:
