@@ -7,6 +7,7 @@ import json
 import os
 import time
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ Array = np.ndarray
 
 EVERY = 60.0  # seconds between two checkpoints
 _NOTES = "json"  # the entry that holds what is no array
+_NOT_OURS = (
+    ValueError, LookupError, TypeError, AttributeError, EOFError, OSError, RuntimeError, MemoryError, SyntaxError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy, zipfile and json raise for files that are broken or others'."""
 
 
 def write(path: Any, kind: str, content: dict[str, Any]) -> None:
@@ -40,16 +46,16 @@ def read(path: Any, kind: str) -> dict[str, Any]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         notes = json.loads(arrays.pop(_NOTES).tobytes().decode())
-        found, values = notes["otgen"], notes["values"]
+        found, content = notes["otgen"], {**notes["values"], **arrays}
     except FileNotFoundError:
         raise
-    except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except _NOT_OURS as error:
         raise ValueError(
             f"{path} must be a file of otgen's {kind}; it is not, or it is truncated ({error}). Write it anew."
         ) from error
     if found != kind:
         raise ValueError(f"{path} must be a file of otgen's {kind}; it holds a {found}. Pass another file.")
-    return {**values, **arrays}
+    return content
 
 
 class Checkpoint:
@@ -64,7 +70,7 @@ class Checkpoint:
             raise ValueError(f"resume must name a file in a folder that exists; got {str(path)!r}. Make the folder.")
         if self._path.exists():
             self.state = read(self._path, self.KIND)
-            if self.state.pop("fingerprint") != fingerprint:
+            if self.state.pop("fingerprint", None) != fingerprint:
                 raise ValueError(
                     f"resume names {self._path}, the state of another fit: its targets, masses or parameters differ. "
                     "Delete it, or name another file."
