@@ -12,7 +12,7 @@ on clustered targets; coarse to fine starts, tried beside it, took more steps th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,9 +29,10 @@ GROWTH = 4.0  # by what a cell may grow or shrink in one step: 2 took twice the 
 SOLVE = 0.1  # error of a linear solve, relative to a cell's mass, at most
 LEAST_STEP = 1e-4  # below it the arithmetic of the heights, not the method, is at its end
 MOST_SOLVE = 200  # iterations of a linear solve
-BACKGROUNDS = (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3)  # shares of a constant density blended into an image with black parts
+SHARPEST = 0.5  # pixels: the width of the last blur of an image before the image itself
+BACKGROUND = 0.5  # of the mean density: what is added to the first blur of an image with black parts, then half, ...
 CONTRAST = 1e-3  # of the mean: a density below it counts as black
-BLENDED_TOL = 0.1  # relative errors of masses at which the next share follows
+BLURRED_TOL = 0.3  # relative errors of masses at which the next image follows
 
 
 @dataclass
@@ -68,39 +69,63 @@ class PowerCells:
 
 
 def fit_newton(
-    y: Array, nu: Array, source: Convex, *, start: Array | None, tol: float, max_iter: int,
+    y: Array, nu: Array, source: Convex, *, start: tuple[Array, int] | None, tol: float, max_iter: int,
     report: Callable[[dict[str, Any], Array], None], deadline: float = np.inf,
 ) -> tuple[NewtonRun, Frame]:  # fmt: skip
     """The exact map of a convex source to targets y (n, d), d = 2 or 3, of masses nu.
 
-    The run, what report is told at every step, and a start are heights in the frame's coordinates.
+    The run, and what report is told at every step, are heights in the frame's coordinates. An image is approached in
+    stages, each a sharper one; a start is heights and the stage, as report's rows have it, that they belong to.
     """
     frame = frame_of(y, source)
     sites = frame.y(y)
-    pixels = source.density
-    if pixels is not None:
-        pixels = pixels / pixels.mean()
-    points = frame.x(source.from_uniform(np.random.default_rng(0).random((4096, source.uniforms or 0))))
-    heights = safe_heights(sites, nu, points.mean(0), np.cov(points.T), frame.walls(source))
-    shares = BACKGROUNDS if pixels is not None and pixels.min() < CONTRAST else ()
-    if start is not None:
-        heights, shares = start, ()
-    history: list[dict[str, float]] = []
+    pixels = None if source.density is None else source.density / source.density.mean()
+    images = [pixels] if pixels is None else [*softened(pixels), pixels]
+    if start is None:
+        points = frame.x(source.from_uniform(np.random.default_rng(0).random((4096, source.uniforms or 0))))
+        start = safe_heights(sites, nu, points.mean(0), np.cov(points.T), frame.walls(source)), 0
+    heights, first = start
+    history: list[dict[str, Any]] = []
+    near, message = None, ""
+    for stage in range(min(first, len(images) - 1), len(images)):
+        last, done = stage == len(images) - 1, len(history)
 
-    near, run = None, None
-    for share in (*shares, 0.0):
-        blended = pixels if pixels is None or share == 0.0 else (1.0 - share) * pixels + share
+        def told(row: dict[str, Any], found: Array, done: int = done, stage: int = stage) -> None:
+            history.append({**row, "iteration": done + row["iteration"], "stage": stage})
+            report(history[-1], found)
+
         run = newton(
-            PowerCells(y, source, frame, blended), sites, nu, heights, tol=tol if share == 0.0 else BLENDED_TOL,
-            max_iter=max_iter - len(history), report=report, deadline=deadline, near=near,
+            PowerCells(y, source, frame, images[stage]), sites, nu, heights, tol=tol if last else BLURRED_TOL,
+            max_iter=max_iter - done, report=told, deadline=deadline, near=near,
         )  # fmt: skip
-        history += [{**row, "iteration": row["iteration"] + len(history)} for row in run.history]
-        heights, near = run.heights, run.diagram
-        if run.message:
+        heights, near, message = run.heights, run.diagram, run.message
+        if message and not last:  # what was reached is told of the image itself
+            run = newton(
+                PowerCells(y, source, frame, pixels), sites, nu, heights, tol=tol, max_iter=0,
+                report=lambda row, found: None, near=near,
+            )  # fmt: skip
+        if message:
             break
-    assert run is not None
-    run.history = history
+    run.message, run.history = message, history
     return run, frame
+
+
+def softened(pixels: Array) -> Iterator[Array]:
+    """The density, of mean 1, ever less blurred, and ever less above a background where it has black parts.
+
+    Mass that leaves a bright part moves as much faster in the dark one as that is darker, and a linear step cannot
+    tell: across an edge it moves cells by about one width of theirs. Blurred, the edge is wider than cells.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    width, background = max(pixels.shape) / 4.0, BACKGROUND
+    black = pixels.min() < CONTRAST
+    while width >= SHARPEST:
+        blurred = gaussian_filter(pixels, width, mode="reflect")
+        yield (1.0 - background) * blurred + background if black else blurred
+        width, background = 0.5 * width, 0.5 * background
+    for share in (background, 0.1 * background) if black else ():
+        yield (1.0 - share) * pixels + share
 
 
 def safe_heights(y: Array, nu: Array, mean: Array, cov: Array, halfspaces: Array) -> Array:
@@ -148,7 +173,7 @@ def newton(
         if error <= tol:
             return run
         if len(history) > max_iter:
-            run.message = f"stopped after max_iter={max_iter} steps"
+            run.message = "stopped at max_iter"
             return run
         if time.perf_counter() > deadline:
             run.message = "stopped at max_time"

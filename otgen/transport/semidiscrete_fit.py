@@ -121,13 +121,15 @@ class Locator:
 def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved: Checkpoint | None) -> Fit:
     """By Newton's method; an interrupt keeps the last step."""
     y, nu = targets.points, targets.masses
-    latest: list[Array] = [] if saved is None or saved.state is None else [np.asarray(saved.state["heights"])]
+    latest: list[tuple[Array, int]] = []
+    if saved is not None and saved.state is not None:
+        latest = [(np.asarray(saved.state["heights"]), int(saved.state["stage"]))]
 
     def report(row: dict[str, Any], heights: Array) -> None:
-        latest[:] = [heights]
+        latest[:] = [(heights, row["stage"])]
         limits.progress(row)
         if saved is not None:
-            saved.write({"heights": heights})
+            saved.write({"heights": heights, "stage": row["stage"]})
 
     def run(most: float, told: Callable[[dict[str, Any], Array], None]) -> tuple[Any, Frame]:
         return fit_newton(
@@ -157,7 +159,16 @@ def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved
     bound = frame.value(diagram, found.heights, y, nu)
     value = Value(bound, bound, bound)
     return Fit(
-        frame, found.heights, mass, centres, error, value, converged, message, len(found.history) - 1, found.history
+        frame,
+        found.heights,
+        mass,
+        centres,
+        error,
+        value,
+        converged,
+        message,
+        max(len(found.history) - 1, 0),
+        found.history,
     )
 
 
