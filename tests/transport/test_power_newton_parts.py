@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from otgen.transport.frame import frame_of
+from otgen.transport.power_newton import GROWTH, PowerCells, fit_newton, newton, reachable, safe_heights
+from otgen.transport.sources import Box, Polytope
+from tolerance import tol
+
+SQUARE = Box(np.zeros(2), np.ones(2))
+HEXAGON = Polytope(np.array([[np.cos(a), np.sin(a)] for a in np.arange(6) * np.pi / 3 + 0.1]))
+GEM = Polytope(np.random.default_rng(3).standard_normal((12, 3)) + [5.0, 0.0, -2.0])
+
+
+def uniform(y):
+    return np.full(len(y), 1.0 / len(y))
+
+
+def end(y, nu, source, steps):
+    """The heights after so many steps."""
+    run, _ = fit_newton(y, nu, source, start=None, tol=1e-12, max_iter=steps, report=lambda row, heights: None)
+    return run.heights
+
+
+@given(st.integers(1, 40), st.floats(0.0, 12.0), st.integers(0, 2**32 - 1))
+def test_reachable_masses(n, decades, seed):
+    rng = np.random.default_rng(seed)
+    mass, nu = 10.0 ** rng.uniform(-decades, 0.0, (2, n))
+    mass, nu = mass / mass.sum(), nu / nu.sum()
+    target = reachable(mass, nu)
+    assert target.sum() == pytest.approx(1.0, rel=tol(np.float64))
+    slack = 1.0 + tol(np.float64)
+    assert (target >= mass / GROWTH / slack).all() and (target <= GROWTH * mass * slack).all()
+    # It is clip(k nu): what is within the bounds is proportional to nu, what is above them is cut to them.
+    free = (target > mass / GROWTH * slack) & (target < GROWTH * mass / slack)
+    k = target[free] / nu[free]
+    if free.any():
+        np.testing.assert_allclose(k, k.mean(), rtol=1e-9)
+        assert (k.mean() * nu[target <= mass / GROWTH] <= mass[target <= mass / GROWTH] / GROWTH * (1 + 1e-9)).all()
+        assert (k.mean() * nu[target >= GROWTH * mass] >= GROWTH * mass[target >= GROWTH * mass] * (1 - 1e-9)).all()
+    if ((nu >= mass / GROWTH) & (nu <= GROWTH * mass)).all():
+        np.testing.assert_array_equal(target, nu)
+
+
+CLOUDS = {
+    "uniform": lambda rng, n, d: rng.random((n, d)),
+    "skewed": lambda rng, n, d: rng.standard_normal((n, d)) ** 3,
+    "flat": lambda rng, n, d: rng.standard_normal((n, d)) * np.r_[1.0, [1e-6] * (d - 1)],
+    "line": lambda rng, n, d: rng.standard_normal((n, 1)) * rng.standard_normal(d),
+    "two clusters": lambda rng, n, d: rng.integers(0, 2, (n, 1)) + 1e-3 * rng.standard_normal((n, d)),
+}
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(CLOUDS)), st.integers(1, 60), st.sampled_from([2, 3]), st.integers(0, 2**32 - 1))
+def test_a_safe_start_leaves_no_cell_empty(cloud, n, d, seed):
+    rng = np.random.default_rng(seed)
+    y = np.unique(CLOUDS[cloud](rng, n, d), axis=0)
+    source = Polytope(rng.standard_normal((8, d)) * 10.0 ** rng.uniform(-1.0, 0.0, d) + 3.0)
+    frame, nu = frame_of(y, source), rng.uniform(0.01, 1.0, len(y))
+    nu /= nu.sum()
+    sites, x = frame.y(y), frame.x(source.sample(4096, rng))
+    heights = safe_heights(sites, nu, x.mean(0), np.cov(x.T), frame.walls(source))
+    apart = np.linalg.norm(sites[:, None] - sites, axis=2)[~np.eye(len(y), dtype=bool)]
+    assume(len(apart) == 0 or apart.min() > 1e-7)
+    assert (PowerCells(y, source, frame, None).measure(heights).mass > 0.0).all()
+
+
+def dual(source, y, nu, heights):
+    """E(h) = <h, nu> - integral of max_i <x, y_i> + h_i, and the masses, from the diagram's moments."""
+    frame = frame_of(y, source)
+    found = PowerCells(y, source, frame, None).measure(heights)
+    within = (found.first * frame.y(y)).sum() + found.mass @ heights
+    return heights @ nu - within, found
+
+
+@pytest.mark.parametrize("source", [HEXAGON, GEM])
+def test_gradient_and_hessian_by_finite_differences(rng, source):
+    y = rng.standard_normal((15, source.dim))
+    nu, sites = uniform(y), frame_of(y, source).y(y)
+    heights = end(y, nu, source, 1)
+    _, found = dual(source, y, nu, heights)
+    assert (found.mass > 1e-3).all() and np.abs(found.mass - nu).max() > 1e-3
+    rows = np.repeat(np.arange(15), np.diff(found.starts))
+    hessian = np.zeros((15, 15))
+    hessian[rows, found.neighbours] = found.facets / np.linalg.norm(sites[rows] - sites[found.neighbours], axis=1)
+    np.fill_diagonal(hessian, -hessian.sum(1))
+    step = 1e-5
+    for i in range(15):
+        up, down = (dual(source, y, nu, heights + sign * step * np.eye(15)[i]) for sign in (1.0, -1.0))
+        assert (up[0] - down[0]) / (2 * step) == pytest.approx(nu[i] - found.mass[i], abs=1e-8)
+        np.testing.assert_allclose((down[1].mass - up[1].mass) / (2 * step), hessian[i], atol=1e-5)
+
+
+def test_a_step_is_that_of_the_dense_newton_method(rng):
+    y = rng.random((80, 2))
+    nu, frame, steps = uniform(y), frame_of(y, SQUARE), []
+    sites, cells = frame.y(y), PowerCells(y, SQUARE, frame, None)
+    start = safe_heights(sites, nu, np.zeros(2), np.eye(2) / 12, frame.walls(SQUARE))
+    # Near the end full steps to nu itself, solved to 0.3 tol of a cell's mass.
+    newton(cells, sites, nu, start, tol=1e-10, max_iter=50, report=lambda row, h: steps.append((row, h)))
+    (_, before), (row, after) = steps[-2], steps[-1]
+    assert row["step"] == 1.0
+    found = cells.measure(before)
+    rows = np.repeat(np.arange(80), np.diff(found.starts))
+    laplacian = np.zeros((80, 80))
+    laplacian[rows, found.neighbours] = -found.facets / np.linalg.norm(sites[rows] - sites[found.neighbours], axis=1)
+    np.fill_diagonal(laplacian, -laplacian.sum(1))
+    expected = np.linalg.lstsq(laplacian, nu - found.mass, rcond=None)[0]
+    change = after - before
+    np.testing.assert_allclose(change - change.mean(), expected - expected.mean(), atol=1e-3 * np.abs(expected).max())
