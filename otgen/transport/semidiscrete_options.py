@@ -122,6 +122,8 @@ def _read_array(value: Any, name: str, shape: tuple[int | None, ...]) -> np.ndar
         wanted = ", ".join("k" if size is None else str(size) for size in shape)
         wanted += "," * (len(shape) == 1)
         raise ValueError(f"{name} must have shape ({wanted}); got shape {array.shape}. Reshape it.")
+    if array.size == 0:
+        raise ValueError(f"{name} must hold at least one number; got shape {array.shape}. Leave it out.")
     array = array.astype(np.float64)
     check_finite(array, name)
     return array
