@@ -161,7 +161,7 @@ class SemiDiscreteOT:
                 f"{source.kind if source else 'a function'!r} in {self.n_features_in_}. Use assign to find cells."
             )
         rows = np.arange(len(self._y)) if rows is None else np.asarray(rows)
-        if rows.dtype.kind not in "iu" or ((rows < 0) | (rows >= len(self._y))).any():
+        if rows.ndim != 1 or rows.dtype.kind not in "iu" or ((rows < 0) | (rows >= len(self._y))).any():
             raise ValueError(f"i must be an int from 0 to {len(self._y) - 1}, that of a target; got {rows.tolist()}.")
         frame = self._found.frame
         power = PowerCells(targets.points, source, frame, None)
