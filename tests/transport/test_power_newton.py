@@ -135,7 +135,7 @@ def test_targets_that_float64_does_not_part_end_with_the_reason(y):
 def test_limits_end_a_run_and_say_so(rng):
     y = rng.standard_normal((300, 2))
     run, _ = fit(y, uniform(y), SQUARE, max_iter=2)
-    assert run.message == "stopped after max_iter=2 steps" and len(run.history) == 3 and run.error > 1e-9
+    assert run.message == "stopped at max_iter" and len(run.history) == 3 and run.error > 1e-9
     run, _ = fit(y, uniform(y), SQUARE, deadline=0.0)
     assert run.message == "stopped at max_time" and len(run.history) == 1
 
@@ -148,7 +148,7 @@ def test_every_step_is_told_and_a_start_goes_on_from_it(rng):
     errors = [row["error"] for row in run.history]
     assert errors[-1] == run.error <= 1e-9 < errors[-2] and errors[0] > 0.1
     middle = len(told) // 2
-    again, _ = fit(y, uniform(y), SQUARE, start=told[middle][1])
+    again, _ = fit(y, uniform(y), SQUARE, start=(told[middle][1], 0))
     assert again.history[0]["error"] == pytest.approx(errors[middle], rel=1e-6)
     assert len(again.history) < len(run.history)
     difference = again.heights - run.heights
@@ -160,7 +160,7 @@ def test_a_start_with_empty_cells_is_said(rng):
     sites = frame_of(y, SQUARE).y(y)
     heights = fit(y, uniform(y), SQUARE)[0].heights
     heights[np.argsort((sites**2).sum(1))[:7]] -= 100.0
-    run, _ = fit(y, uniform(y), SQUARE, start=heights)
+    run, _ = fit(y, uniform(y), SQUARE, start=(heights, 0))
     assert (
         run.message.startswith("7 cells have no mass at the start") or "cells have no mass at the start" in run.message
     )
