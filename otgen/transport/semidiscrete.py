@@ -244,8 +244,10 @@ class SemiDiscreteOT:
         content = map_files.read(path, KIND)
         try:
             return cls._of(content)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} must be a {KIND} of this otgen; {error} is amiss. Save it anew.") from error
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{path} must be a {KIND} of this otgen; something in it is missing or wrong ({error}). Save it anew."
+            ) from error
 
     @classmethod
     def _of(cls, content: dict[str, Any]) -> SemiDiscreteOT:
