@@ -122,14 +122,20 @@ def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved
     """By Newton's method; an interrupt keeps the last step."""
     y, nu = targets.points, targets.masses
     latest: list[tuple[Array, int]] = []
+    rows: list[dict[str, Any]] = []
     if saved is not None and saved.state is not None:
         latest = [(np.asarray(saved.state["heights"]), int(saved.state["stage"]))]
 
     def report(row: dict[str, Any], heights: Array) -> None:
         latest[:] = [(heights, row["stage"])]
+        rows.append(row)
         limits.progress(row)
-        if saved is not None:
-            saved.write({"heights": heights, "stage": row["stage"]})
+        keep()
+
+    def keep(now: bool = False) -> None:
+        if saved is not None and latest:
+            heights, stage = latest[0]
+            saved.write({"heights": heights, "stage": stage}, now=now)
 
     def run(most: float, told: Callable[[dict[str, Any], Array], None]) -> tuple[Any, Frame]:
         return fit_newton(
@@ -143,7 +149,8 @@ def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved
         if not latest:
             raise
         found, frame = run(0, lambda row, heights: None)
-        found.message = "interrupted"
+        found.message, found.history = "interrupted", rows
+    keep(now=True)
     diagram, mass = found.diagram, found.diagram.mass
     converged = found.error <= limits.tol
     message = f"every cell's mass is within {found.error:.1e} of its target, relatively"
