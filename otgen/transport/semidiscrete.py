@@ -20,7 +20,7 @@ from .frame import Frame
 from .power_newton import PowerCells
 from .result import warn
 from .semidiscrete_fit import CellError, Fit, Limits, Locator, Targets, Value, fit_exact, fit_sampled
-from .semidiscrete_options import read_limit, read_method, read_progress, read_seed, read_source, read_tol
+from .semidiscrete_options import check_limits, read_limit, read_method, read_progress, read_seed, read_source, read_tol
 from .sources import CLASSES, Convex, Source
 
 Array = np.ndarray
@@ -44,7 +44,8 @@ class SemiDiscreteOT:
              largest relative error of a cell's mass (1e-6). "monte_carlo": any d; tol bounds chi2 of the masses from
              above with 95 % confidence (0.01: 10 % RMS). "auto": newton where it can be
     optimizer    in method "monte_carlo": None, or "adam" for the plain algorithm of the literature
-    max_iter, max_time (seconds), max_samples    end a fit early, with a ConvergenceWarning and converged_ False
+    max_time (seconds), max_iter (newton's steps), max_samples (of monte_carlo)    end a fit early, with a
+                 ConvergenceWarning and converged_ False
     progress     called at every step with a dict: iteration, seconds, error or chi2, samples
 
     After fit: heights_ (n,), float64, centred, -inf where b is 0; cell_measures_ (n,); cell_centers_ (n, d), NaN where
@@ -95,6 +96,7 @@ class SemiDiscreteOT:
             read_limit(self.max_time, "max_time", 0.0, whole=False),
             read_limit(self.max_samples, "max_samples", 1, whole=True), read_progress(self.progress),
         )  # fmt: skip
+        check_limits(method, self.max_iter, self.max_samples)
         targets = Targets(points.astype(np.float64), masses)
         saved = None
         if resume is not None:

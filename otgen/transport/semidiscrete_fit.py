@@ -187,7 +187,7 @@ def fit_sampled(
     frame = frame_of(y, source)
     run = fit_monte_carlo(
         frame.y(y), nu, Framed(source, frame.at_x, frame.log_x), optimizer=optimizer, tol=limits.tol, seed=seed,
-        max_time=limits.max_time, max_samples=limits.max_samples, max_iter=limits.max_iter, progress=limits.progress,
+        max_time=limits.max_time, max_samples=limits.max_samples, progress=limits.progress,
         checkpoint=None if saved is None else saved.write, state=None if saved is None else saved.state,
     )  # fmt: skip
     samples = max(samples_for(limits.tol, len(y)), CENTRE_SAMPLES * len(y))

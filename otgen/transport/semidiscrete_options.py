@@ -92,6 +92,17 @@ def read_limit(value: Any, name: str, least: float, *, whole: bool) -> float:
     return float(value)
 
 
+def check_limits(method: str, max_iter: Any, max_samples: Any) -> None:
+    """Raise where a limit belongs to the other method."""
+    name, value, other = ("max_samples", max_samples, "max_iter")
+    if method == "monte_carlo":
+        name, value, other = ("max_iter", max_iter, "max_samples")
+    if value is not None:
+        raise ValueError(
+            f"{name} is no limit of method {method!r}; got {name}={value!r}. Pass {other} or max_time instead."
+        )
+
+
 def read_seed(seed: Any) -> int:
     """Return the seed."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
