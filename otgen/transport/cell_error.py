@@ -9,7 +9,8 @@ is unbiased (sum w_i = sum nu_i = 1). It is the mean over pairs of samples of k(
 less 1: a U-statistic, of variance (Hoeffding)
 
     Var X = 4 (N - 2) / (N (N - 1)) A + 2 / (N (N - 1)) B,
-    A = Var E[k(s, t) | s] = sum_i w_i^3 / nu_i^2 - S^2,   B = Var k = sum_i w_i^2 / nu_i^2 - S^2,   S = sum_i w_i^2 / nu_i.
+    A = Var E[k(s, t) | s] = sum_i w_i^3 / nu_i^2 - S^2,   B = Var k = sum_i w_i^2 / nu_i^2 - S^2,
+    S = sum_i w_i^2 / nu_i.
 
 At w = nu: A = 0 and Var X = 2 (n - 1) / (N (N - 1)), the noise below which no error can be seen. The sums are estimated
 without bias too, from falling factorials of the counts. Both parts are nearly normal where many cells share them.

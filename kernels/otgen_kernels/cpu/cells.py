@@ -159,6 +159,16 @@ class Cells:
         index = self.top(x, h, 1)[1]
         return np.bincount(index[:, 0], minlength=len(self.y))
 
+    def shortfall(self, x: np.ndarray, highest: np.ndarray, terms: np.ndarray, sites: np.ndarray) -> np.ndarray:
+        """Return min over x of highest(x) - (<x - centre, y_i - shift> + terms_i) for the sites i."""
+        near, points = (x - self.centre).astype(np.float32), (self.y[sites] - self.shift).astype(np.float32)
+        low, term = np.full(len(sites), np.inf, np.float32), terms[sites].astype(np.float32)
+        rows = max(SMALL_PAIRS // len(sites), 1)
+        for lo in range(0, len(x), rows):
+            score = near[lo : lo + rows] @ points.T + term
+            np.minimum(low, (highest[lo : lo + rows, None] - score).min(0), out=low)
+        return low.astype(np.float64)
+
     def assign(self, x: np.ndarray, h: np.ndarray, *, exact: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Return the highest site of every x and u_h(x); exact decides near-ties in float64, the lowest index first."""
         if exact:

@@ -50,12 +50,14 @@ def apply_laplacian(weights, index, v, out):
     """Add sum over rows of p_i (v_i - sum_j p_j v_j) to out."""
     k = weights.shape[1]
     for r in range(weights.shape[0]):
-        mean = np.float32(0.0)
+        # From the highest site: the sum of the weights, rounded, is not 1, and a constant v must give 0.
+        first = v[index[r, 0]]
+        mean = 0.0
         for t in range(k):
-            mean += weights[r, t] * v[index[r, t]]
+            mean += weights[r, t] * (v[index[r, t]] - first)
         for t in range(k):
             i = index[r, t]
-            out[i] += weights[r, t] * (v[i] - mean)
+            out[i] += weights[r, t] * ((v[i] - first) - mean)
 
 
 class Lists:
@@ -82,11 +84,11 @@ class Lists:
 
     def laplacian(self, v: np.ndarray, eps: float) -> np.ndarray:
         """Return (1/eps) sum over samples of [diag(p) - p p^T] v for the weights kept."""
-        out, low = np.zeros((PARTS, self.n)), v.astype(np.float32)
+        out = np.zeros((PARTS, self.n))
 
         def work(part: int) -> None:
             lo, hi = self._parts[part]
-            apply_laplacian(self.weights[lo:hi], self.index[lo:hi], low, out[part])
+            apply_laplacian(self.weights[lo:hi], self.index[lo:hi], v, out[part])
 
         pool.run(work, PARTS, serial=self._serial)
         return out.sum(0) / eps
