@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otgen.transport.frame import frame_of
-from otgen.transport.power_newton import GROWTH, PowerCells, fit_newton, newton, reachable, safe_heights
+from otgen.transport.power_newton import GROWTH, PowerCells, fit_newton, newton, reachable
+from otgen.transport.power_start import convex_heights, directions, spread_points
 from otgen.transport.sources import Box, Polytope
 from tolerance import tol
 
@@ -45,30 +46,6 @@ def test_reachable_masses(n, decades, seed):
         np.testing.assert_array_equal(target, nu)
 
 
-CLOUDS = {
-    "uniform": lambda rng, n, d: rng.random((n, d)),
-    "skewed": lambda rng, n, d: rng.standard_normal((n, d)) ** 3,
-    "flat": lambda rng, n, d: rng.standard_normal((n, d)) * np.r_[1.0, [1e-6] * (d - 1)],
-    "line": lambda rng, n, d: rng.standard_normal((n, 1)) * rng.standard_normal(d),
-    "two clusters": lambda rng, n, d: rng.integers(0, 2, (n, 1)) + 1e-3 * rng.standard_normal((n, d)),
-}
-
-
-@settings(deadline=None)
-@given(st.sampled_from(sorted(CLOUDS)), st.integers(1, 60), st.sampled_from([2, 3]), st.integers(0, 2**32 - 1))
-def test_a_safe_start_leaves_no_cell_empty(cloud, n, d, seed):
-    rng = np.random.default_rng(seed)
-    y = np.unique(CLOUDS[cloud](rng, n, d), axis=0)
-    source = Polytope(rng.standard_normal((8, d)) * 10.0 ** rng.uniform(-1.0, 0.0, d) + 3.0)
-    frame, nu = frame_of(y, source), rng.uniform(0.01, 1.0, len(y))
-    nu /= nu.sum()
-    sites, x = frame.y(y), frame.x(source.sample(4096, rng))
-    heights = safe_heights(sites, nu, x.mean(0), np.cov(x.T), frame.walls(source))
-    apart = np.linalg.norm(sites[:, None] - sites, axis=2)[~np.eye(len(y), dtype=bool)]
-    assume(len(apart) == 0 or apart.min() > 1e-7)
-    assert (PowerCells(y, source, frame, None).measure(heights).mass > 0.0).all()
-
-
 def dual(source, y, nu, heights):
     """E(h) = <h, nu> - integral of max_i <x, y_i> + h_i, and the masses, from the diagram's moments."""
     frame = frame_of(y, source)
@@ -99,7 +76,7 @@ def test_a_step_is_that_of_the_dense_newton_method(rng):
     y = rng.random((80, 2))
     nu, frame, steps = uniform(y), frame_of(y, SQUARE), []
     sites, cells = frame.y(y), PowerCells(y, SQUARE, frame, None)
-    start = safe_heights(sites, nu, np.zeros(2), np.eye(2) / 12, frame.walls(SQUARE))
+    start = convex_heights(sites, nu, frame.x(spread_points(SQUARE)), frame.walls(SQUARE), directions(2)[0])
     # Near the end full steps to nu itself, solved to 0.3 tol of a cell's mass.
     newton(cells, sites, nu, start, tol=1e-10, max_iter=50, report=lambda row, h: steps.append((row, h)))
     (_, before), (row, after) = steps[-2], steps[-1]
