@@ -3,6 +3,7 @@
 # make check  lint, format, types, and the pre-commit configuration
 # make bench  the benchmark of the exact solver beside POT, into the README
 # make bench-entropic  that of entropic transport; installs its peers (GeomLoss, KeOps, OTT-JAX) into .venv first
+# make bench-semidiscrete  that of semi-discrete transport; installs its peer sdot into .venv/sdot first, if there is a Python >= 3.12
 # make clean  remove .venv, runs/ and caches
 # Another interpreter: make PYTHON=/path/to/python3.12 demo
 
@@ -16,6 +17,10 @@ PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
     then echo "$$p"; break; fi; done)
 endif
 
+# The peer sdot needs a newer Python than this library: an environment of its own, or none.
+SDOT_PYTHON ?= $(shell for p in python3.14 python3.13 python3.12; do \
+    if "$$p" -c 'import venv, ensurepip' >/dev/null 2>&1; then echo "$$p"; break; fi; done)
+
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
@@ -26,7 +31,7 @@ export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/numba-$(shell cat /dev/null $(KERNEL
 
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check bench bench-entropic clean
+.PHONY: help demo test check bench bench-entropic bench-semidiscrete clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -67,6 +72,14 @@ bench: $(VENV)/dev.stamp
 
 bench-entropic: $(VENV)/bench.stamp
 	$(VENV)/bin/python benchmarks/entropic.py --readme
+
+bench-semidiscrete: $(VENV)/dev.stamp $(VENV)/sdot.stamp
+	$(VENV)/bin/python benchmarks/semidiscrete.py --readme
+
+$(VENV)/sdot.stamp: $(VENV)/made.stamp
+	@if test -z "$(SDOT_PYTHON)"; then echo "no Python >= 3.12 was found for sdot, which is left out; or: make SDOT_PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
+	elif "$(SDOT_PYTHON)" -m venv $(VENV)/sdot && $(VENV)/sdot/bin/python -m pip --disable-pip-version-check install --quiet sdot==2026.10.22.1 'jax>=0.7,<0.9'; then touch $@; \
+	else echo "sdot could not be installed, and is left out" >&2; fi
 
 clean:
 	rm -rf $(VENV) runs dist build .pytest_cache .ruff_cache .hypothesis

@@ -51,7 +51,12 @@ class Case:
 
 def dotmark_folder() -> Path:
     """Where the two DOTmark images are looked for: in OTGEN_DATA, else in shared/data beside the checkout."""
-    return Path(os.environ.get("OTGEN_DATA") or SHARED_DATA) / "dotmark32"
+    return data_folder() / "dotmark32"
+
+
+def data_folder() -> Path:
+    """Where data sets are looked for."""
+    return Path(os.environ.get("OTGEN_DATA") or SHARED_DATA)
 
 
 def gaussian_name(n: int, d: int, p: int) -> str:

@@ -51,6 +51,34 @@ def inputs(problem: Problem) -> Inputs:
     raise ValueError(f"unknown recipe {problem.recipe!r}")
 
 
+def sites(problem: Problem, codes: str | None = None) -> np.ndarray:
+    """The targets (n, d) of a semi-discrete map, each of mass 1 / n; codes: the file of those of an autoencoder."""
+    rng = np.random.default_rng(0)
+    n, d = problem.n, problem.d
+    match problem.recipe:
+        case "box":
+            return rng.random((n, d))
+        case "blobs":
+            return 0.1 + 0.8 * rng.random((10, d))[rng.integers(0, 10, n)] + 0.01 * rng.normal(size=(n, d))
+        case "diagonal":
+            return np.repeat(rng.random((n, 1)), d, axis=1)
+        case "duplicates":
+            return rng.random((max(n // 10, 1), d))[rng.integers(0, max(n // 10, 1), n)]
+        case "mixture":
+            own = rng.integers(0, 10, n)
+            return rng.normal(size=(10, d))[own] + np.linspace(0.2, 0.8, 10)[own, None] * rng.normal(size=(n, d))
+        case "codes" if codes is not None:
+            return np.load(codes)[:n]
+    raise ValueError(f"unknown recipe {problem.recipe!r}")
+
+
+def domain(y: np.ndarray) -> np.ndarray:
+    """The unit box (d, 2) that is the source of the map to y: [0, 1]^d, in high dimension about the targets' mean."""
+    d = y.shape[1]
+    low = np.zeros(d) if d <= 3 else y.mean(axis=0, dtype=np.float64) - 0.5
+    return np.stack([low, low + 1], axis=1)
+
+
 def grid(n: int) -> np.ndarray:
     """The whole numbers of a square, (side^2, 2): side^2 is the largest square up to n."""
     side = int(np.sqrt(n))

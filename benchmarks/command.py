@@ -30,6 +30,7 @@ class Suite:
     cases: Callable[[], list[Case]]
     measure: Callable[[Case], dict[str, Any]]
     packages: tuple[str, ...] = ()  # peers, whose versions are told besides those of machine.PACKAGES
+    elsewhere: Callable[[], dict[str, str | None]] = dict  # versions of peers that another interpreter runs
     readme: Path = README
 
 
@@ -73,6 +74,7 @@ def run(suite: Suite, selected: Iterable[Case], previous: dict[str, Any] | None 
     """
     selected = list(selected)
     document: dict[str, Any] = {**machine.describe(suite.packages), "records": [], "skipped": {}}
+    document["versions"] |= suite.elsewhere()
     if previous is not None:
         _check_same(previous, document)
         document["records"] = previous["records"]

@@ -32,15 +32,16 @@ def measure(case: Case) -> dict[str, Any]:
 
 
 def in_child(
-    request: dict[str, Any], cache_folder: str | None = None, *, script: Path = CHILD, limit: float = LIMIT
-) -> dict[str, Any]:
+    request: dict[str, Any], cache_folder: str | None = None, *, script: Path = CHILD, limit: float = LIMIT,
+    python: str = sys.executable,
+) -> dict[str, Any]:  # fmt: skip
     """Answer of one child process; where it fails or takes too long, `{"error": why}`."""
     environment = os.environ | WITHOUT_BACKENDS
     if cache_folder is not None:
         environment["NUMBA_CACHE_DIR"] = cache_folder
     try:
         done = subprocess.run(
-            [sys.executable, str(script)],
+            [python, str(script)],
             input=json.dumps(request), env=environment, capture_output=True, text=True, timeout=limit, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

@@ -56,6 +56,17 @@ def within_times(factor: float, peer: str) -> Judge:
     return judge
 
 
+def at_share(share: float, peer: str) -> Judge:
+    """It runs at this share at least of the peer's speed, which nothing can beat."""
+
+    def judge(record: Record, _: Mapping[str, Record]) -> Verdict:
+        return _verdict(
+            f">= {share:.0%} of its speed", speed_ratio(record, peer), lambda got: got >= share, record, peer
+        )
+
+    return judge
+
+
 def accurate(tol: float, what: str) -> Judge:
     """The error that was recomputed from otgen's answer in float64 is at most tol."""
 
