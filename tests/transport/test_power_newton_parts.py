@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otgen.transport.frame import frame_of
-from otgen.transport.power_newton import GROWTH, PowerCells, fit_newton, newton, reachable
+from otgen.transport.power_newton import GROWTH, PowerCells, fit_newton, newton, reachable, softened
 from otgen.transport.power_start import convex_heights, directions, spread_points
 from otgen.transport.sources import Box, Polytope
 from tolerance import tol
@@ -89,3 +89,23 @@ def test_a_step_is_that_of_the_dense_newton_method(rng):
     expected = np.linalg.lstsq(laplacian, nu - found.mass, rcond=None)[0]
     change = after - before
     np.testing.assert_allclose(change - change.mean(), expected - expected.mean(), atol=1e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (6, 5, 4)])
+@pytest.mark.parametrize("cells", [10, 2000])
+@pytest.mark.parametrize("darkest", [0.0, 0.2])
+def test_softened_images_come_ever_nearer(rng, shape, cells, darkest):
+    pixels = np.where(rng.random(shape) < 0.5, darkest, rng.uniform(1.0, 3.0, shape))
+    pixels /= pixels.mean()
+    last = np.inf  # of the mean distances from the image itself
+    for image in softened(pixels, cells):
+        parts = image.shape[0] // shape[0]
+        assert image.shape == tuple(parts * side for side in shape) and image.min() > 0.0
+        assert image.mean() == pytest.approx(1.0, rel=1e-3)
+        apart = np.abs(image - np.kron(pixels, np.ones((parts,) * len(shape)))).mean()
+        assert apart < last
+        last = apart
+    assert last < (0.02 if darkest == 0.0 else 0.8 if cells == 10 else 0.3)
+    widest = max(image.size for image in softened(pixels, cells))
+    assert (widest > pixels.size) == (cells == 2000)
+    assert max(image.size for image in softened(pixels, 10**9)) <= 1 << 22
