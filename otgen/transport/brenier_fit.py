@@ -105,6 +105,9 @@ class NewtonFit(Fit):
         """Whether the test passes; else choose how many samples come next."""
         chi2, tol, n = self.tested(), self.problem.tol, len(self.h)
         self.iteration += 1
+        last = self.history[-1] if self.history and "fitted" in self.history[-1] else None
+        if last and self.fitted > 1.4 * last["fitted"] > 0 and chi2.value > 0.75 * last["chi2"]:
+            self.sharp = max(0.5 * self.sharp, 1 / 64)  # more samples were no better: what is left is bias
         self.tell(chi2, fitted=self.fitted, eps=self.eps)
         if self.passes(chi2):
             return True
@@ -131,7 +134,7 @@ class NewtonFit(Fit):
 
     # -- the fit -----------------------------------------------------------------------------------------------------
 
-    eps = 0.0
+    eps, sharp = 0.0, 1.0
 
     def fit(self) -> None:
         """Newton on the lists: h is what makes their smoothed masses nu."""
@@ -144,7 +147,7 @@ class NewtonFit(Fit):
             if not block.is_stale(terms):
                 blocks.insert(0, block)
                 count += block.size
-        self.eps = smoothing(newest.gap, n / count, self.sobol)
+        self.eps = self.sharp * smoothing(newest.gap, n / count, self.sobol)
         smoothed = Smoothed(blocks, self.problem.nu, self.eps)
         found, mass, _ = smoothed.solve(terms, 0.5 * newest.depth, 0.02 * n / count, local=self.sobol)
         self.h = self.h + (found - terms)
@@ -177,7 +180,9 @@ class NewtonFit(Fit):
 
     def arrays(self) -> dict[str, Any]:
         state = super().arrays()
-        state.update(size=self.size, fitted=self.fitted, drawn=self.drawn, stuck=self.stuck, eps=self.eps)
+        state.update(
+            size=self.size, fitted=self.fitted, drawn=self.drawn, stuck=self.stuck, eps=self.eps, sharp=self.sharp
+        )
         state["blocks"] = len(self.blocks)
         for b, block in enumerate(self.blocks):
             state[f"block{b}_score"], state[f"block{b}_index"] = block.lists.score, block.lists.index
@@ -190,7 +195,7 @@ class NewtonFit(Fit):
         super().restore(state)
         for name in ("size", "fitted", "drawn", "stuck"):
             setattr(self, name, int(state[name]))
-        self.eps = float(state["eps"])
+        self.eps, self.sharp = float(state["eps"]), float(state["sharp"])
         self.blocks = []
         for b in range(int(state["blocks"])):
             score = np.array(state[f"block{b}_score"], np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from otgen_kernels.cpu.cells import LOW, Cells
 from otgen_kernels.cpu.cells_soft import Lists
 
