@@ -21,10 +21,10 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-def test_every_python_block_runs(capsys) -> None:
+def test_every_python_block_runs(capsys, tmp_path: Path, monkeypatch) -> None:
     rng = np.random.default_rng(1)
     names: dict = {}
-    first, calls, entropic = blocks("python")
+    first, calls, entropic, maps = blocks("python")
     exec(first, names)  # as it stands: it brings its own x and y
     value, lower, gap = map(float, capsys.readouterr().out.split())
     assert lower <= value * (1 + 1e-12) and gap <= 1e-9 * value
@@ -41,6 +41,9 @@ def test_every_python_block_runs(capsys) -> None:
     assert lower <= exact * (1 + 1e-9) and exact * (1 - 1e-9) <= upper and exact <= cost <= objective
     assert names["moved"].shape == (n, 3) and names["first"].shape == (m,) and names["images"].shape == (m, 3)
     assert set(names["i"]) == set(range(n)) and names["bary"].points.shape == (10, 3)
+    monkeypatch.chdir(tmp_path)  # it saves a map
+    exec(maps, names | {"y": rng.random((m, 3))})
+    assert "max_relative=" in capsys.readouterr().out and (tmp_path / "map.npz").exists()
 
 
 def test_the_shell_lines_run(tmp_path: Path) -> None:
@@ -59,7 +62,8 @@ def test_the_shell_lines_run(tmp_path: Path) -> None:
 
 def test_every_option_and_exit_code_is_told() -> None:
     text = README.read_text(encoding="utf-8")
-    commands = vars(typer.main.get_command(cli.app))["commands"].values()
+    top = vars(typer.main.get_command(cli.app))["commands"].values()
+    commands = [inner for command in top for inner in vars(command).get("commands", {"": command}).values()]
     options = [option for command in commands for option in command.params]
     names = {name for option in options for name in option.opts if name.startswith("--")} - {"--help"}
     assert {

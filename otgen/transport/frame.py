@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .sources import Convex, Source
+from .sources import Box, Convex, Source
 
 Array = np.ndarray
 
@@ -62,5 +62,10 @@ class Frame:
 
 def frame_of(y: Array, source: Source) -> Frame:
     """The coordinates in which a map of this source to targets y is fitted and applied."""
-    corners = source.corners if isinstance(source, Convex) else source.mean + np.array([[-1.0], [1.0]]) * source.radius
+    if isinstance(source, Box):  # whose corners are many in high dimension
+        corners = np.stack([source.low, source.high])
+    elif isinstance(source, Convex):
+        corners = source.corners
+    else:
+        corners = source.mean + np.array([[-1.0], [1.0]]) * source.radius
     return Frame.of(corners, y)
