@@ -73,8 +73,8 @@ def dense(graph, r):
 
 GRAPHS = {
     "one vertex": Graph(1, np.empty((0, 2))), "one edge": path(2), "forty": path(40), "forty-one": path(41),
-    "path": path(500), "grid": grid(18), "star": star(400), "hubs": hubs(400), "planar": delaunay(400),
-    "three decades": delaunay(400, 1, 3.0),
+    "path": path(250), "grid": grid(14), "star": star(200), "hubs": hubs(200), "planar": delaunay(250),
+    "three decades": delaunay(250, 1, 3.0),
 }  # fmt: skip
 
 
