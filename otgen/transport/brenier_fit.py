@@ -4,6 +4,13 @@ A block is drawn, and the few highest sites of each sample are listed at the hei
 sample. Its counts are an honest test of h, which has not seen it (iid samples; of a source of few coordinates Sobol
 points are listed, and h is tested apart). Then h solves the smoothed problem on all lists, and the next block follows:
 M samples in all leave chi2 a little below n / M, so the last block decides the error and nothing is drawn in vain.
+
+What lost. Extrapolating h over eps (h(eps), h(2 eps), weights for a bias of eps or eps^1.5): at n = 10,000, d = 64,
+M = 500,000 chi2 0.021 to 0.034, against 0.0145 of one eps. Annealing eps from 4 gaps down within a block: the lists do
+not hold the sites that so much smoothing needs, and n = 1,000, d = 2 diverged. Clipping each move of h in the plane:
+smooth modes move by hundreds of gaps there, and n = 10,000 took 300 s to chi2 0.01 instead of 5. Shortening a Newton
+step, rather than raising its ridge, when it fails: cells lost for good. Adam (`brenier_adam`): n = 10,000, d = 64 stood
+at chi2 0.1 after 2.3e6 samples, when this fit had 0.007 after 1.5e6.
 """
 
 from __future__ import annotations

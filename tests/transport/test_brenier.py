@@ -121,6 +121,7 @@ def test_a_start_is_used(rng) -> None:
 @pytest.mark.parametrize("optimizer", [None, "adam"])
 @pytest.mark.parametrize("d", [2, 10])
 def test_a_seed_decides_the_answer_on_any_number_of_threads(rng, monkeypatch, optimizer, d) -> None:
+    monkeypatch.setattr("otgen.transport.brenier_adam.FIRST", 2000)
     y, answers, tol = rng.normal(size=(150, d)), [], 0.2 if optimizer is None else 0.6
     for threads in ("1", "2", "3"):
         monkeypatch.setenv("OTGEN_NUM_THREADS", threads)
@@ -136,6 +137,7 @@ def test_a_seed_decides_the_answer_on_any_number_of_threads(rng, monkeypatch, op
 def test_resumed_equals_uninterrupted(rng, monkeypatch, optimizer, d) -> None:
     monkeypatch.setattr("otgen.transport.brenier_run.EVERY", 0.0)
     monkeypatch.setattr("otgen.transport.brenier_run.MOST_ROWS", 1024)
+    monkeypatch.setattr("otgen.transport.brenier_adam.FIRST", 2000)
     y, states = rng.normal(size=(150, d)), []
     problem = {"tol": 0.1 if optimizer is None else 0.4, "seed": 3, "optimizer": optimizer}
 
