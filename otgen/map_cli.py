@@ -27,9 +27,7 @@ def fit(
         str | None, typer.Option(metavar="FILE", help="Box rows (low, high), or corners of a polygon or polyhedron.")
     ] = None,
     density: Annotated[str | None, typer.Option(metavar="FILE.npy", help="Pixels or voxels of an image.")] = None,
-    weights: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Masses of the targets; 1/n without.")
-    ] = None,
+    weights: Annotated[str | None, typer.Option(metavar="FILE", help="Masses of the targets; 1/n without.")] = None,
     method: Annotated[str, typer.Option(help="auto, newton or monte_carlo.")] = "auto",
     tol: Annotated[float | None, typer.Option(help="newton: relative error of a mass; monte_carlo: chi2.")] = None,
     max_time: Annotated[float | None, typer.Option(help="Seconds after which to stop.")] = None,

@@ -19,7 +19,7 @@ GRID = 200  # points a side of the grid on which the singular set is drawn
 
 def check_out(out: Path, ending: str) -> None:
     """Refuse, before anything is computed, a file that could not be written or would be renamed."""
-    if out.suffix.lower() != ending:
+    if out.suffix != ending:
         raise ValueError(f"--out must end in {ending}; got {out}. Rename it.")
     if not out.parent.is_dir():
         raise ValueError(f"--out must be in a folder that exists; got {out}. Make {out.parent} first.")

@@ -207,8 +207,9 @@ def solve_map(known: KnownMap) -> Row:
     except Exception as error:
         row.failures.append(f"{type(error).__name__}: {error}")
     row.difference = (row.otgen_value - row.pot_value) / row.pot_value
-    if not row.failures and not abs(row.difference) <= known.tolerance:
-        row.failures.append(f"values differ by {row.difference:.1e}, more than {known.tolerance:.1e}")
+    apart = row.otgen_value - row.pot_value
+    if not row.failures and not abs(apart) <= known.tolerance:
+        row.failures.append(f"values differ by {apart:.1e}, more than {known.tolerance:.1e}")
     return row
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from otgen_kernels.cpu.cells_soft import Lists
 
 from .brenier_newton import Block, Smoothed, make_block
-from .brenier_run import HOPED, STREAM, Fit, Problem
+from .brenier_run import HOPED, STREAM, Fit, OutOfBudget, Problem
 from .brenier_start import choose_start
 
 KEEP = 16
@@ -32,7 +32,7 @@ KEEP_LOW = 8
 """Sites listed of a sample, and of one of a source of few coordinates, whose cells have few neighbours."""
 
 SOBOL_DIMS = 8
-"""Coordinates of a source up to which Sobol points are drawn: at 64 they measured no better than iid samples."""
+"""Coordinates of a source up to which Sobol points are drawn: beyond, a block of iid samples is its own honest test."""
 
 FIRST = 2
 FIRST_SOBOL = 16
@@ -40,6 +40,9 @@ FIRST_SOBOL = 16
 
 FAR = 4.0
 """chi2 above FAR n / M is not noise of M samples: h has not arrived."""
+
+STALLED = 24
+"""Tests, the last half of which saw chi2 no tenth lower than the first half did, after which a fit gives up."""
 
 PATIENCE = 6
 """Blocks of one size in a row before it doubles all the same."""
@@ -115,10 +118,14 @@ class NewtonFit(Fit):
         last = self.history[-1] if self.history and "fitted" in self.history[-1] else None
         if last and self.fitted > 1.4 * last["fitted"] > 0 and chi2.value > 0.75 * last["chi2"]:
             self.sharp = max(0.5 * self.sharp, 1 / 64)  # more samples were no better: what is left is bias
-        self.tell(chi2, fitted=self.fitted, eps=self.eps)
+        known = self.fitted + (0 if self.sobol else self.size)
+        missing = max(self.fitted * chi2.value / (HOPED * tol) - known, 0.0) + self.test_size
+        self.tell(chi2, fitted=self.fitted, eps=self.eps, left=missing * self.seconds / max(self.samples, 1))
         if self.passes(chi2):
             return True
-        known = self.fitted + (0 if self.sobol else self.size)
+        seen = [row["chi2"] for row in self.history[-STALLED:]]
+        if len(seen) == STALLED and min(seen[STALLED // 2 :]) > 0.9 * min(seen[: STALLED // 2]):
+            raise OutOfBudget(f"{STALLED // 2} tests without progress")
         arrived = self.fitted > 0 and chi2.value < FAR * n / self.fitted
         self.stuck = 0 if arrived else self.stuck + 1
         if not arrived and self.stuck < PATIENCE:

@@ -121,7 +121,7 @@ class Fit:
         return self.problem.source.sample(count, self.rng)
 
     def spend(self, count: int) -> None:
-        if self.seconds > self.problem.max_time:
+        if time.perf_counter() - self._began > self.problem.max_time:  # of this run, not of what it resumes
             raise OutOfBudget(f"max_time ({self.problem.max_time:g} s)")
         if self.samples + count + self._reserve > self.problem.max_samples:
             raise OutOfBudget(f"max_samples ({self.problem.max_samples:g})")
@@ -258,5 +258,6 @@ class Fit:
         return self._answer(h, chi2, False, message)
 
     def _answer(self, h: np.ndarray, chi2: Chi2, converged: bool, message: str) -> MonteCarloRun:
+        self.save(now=True)
         centred = h - self.problem.nu @ h
         return MonteCarloRun(centred, chi2, converged, message, self.iteration, self.samples, self.history)

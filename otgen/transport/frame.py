@@ -69,3 +69,16 @@ def frame_of(y: Array, source: Source) -> Frame:
     else:
         corners = source.mean + np.array([[-1.0], [1.0]]) * source.radius
     return Frame.of(corners, y)
+
+
+LARGEST = 500  # powers of two: squares of such sizes, and their products, are still numbers
+
+
+def check_sizes(frame: Frame) -> None:
+    """Raise where the sizes of the source and the targets, whose product heights are, would leave float64."""
+    for name, log in (("the source", frame.log_x), ("y", frame.log_y)):
+        if abs(log) > LARGEST:
+            raise ValueError(
+                f"{name} must have a width between 1e-150 and 1e150, so that squares of it are numbers; its half width "
+                f"is about 2^{log}. Rescale it."
+            )

@@ -29,7 +29,7 @@ def write(path: Any, kind: str, content: dict[str, Any]) -> None:
     path = Path(path)
     arrays = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
     notes = {name: value for name, value in content.items() if name not in arrays}
-    text = json.dumps({"otgen": kind, "values": notes})
+    text = json.dumps({"otgen": kind, "values": notes}, default=_plain)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
@@ -37,6 +37,12 @@ def write(path: Any, kind: str, content: dict[str, Any]) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"only arrays and JSON values are written; got {type(value).__name__}.")
 
 
 def read(path: Any, kind: str) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def fit_newton(
     history: list[dict[str, Any]] = []
     near, message = None, ""
     for stage in range(min(first, len(images) - 1), len(images)):
-        last, done = stage == len(images) - 1, len(history)
+        last, done = stage == len(images) - 1, history[-1]["iteration"] if history else 0
 
         def told(row: dict[str, Any], found: Array, done: int = done, stage: int = stage) -> None:
             history.append({**row, "iteration": done + row["iteration"], "stage": stage})

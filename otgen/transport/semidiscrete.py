@@ -13,24 +13,33 @@ from typing import Any
 import numpy as np
 
 from .. import autograd
-from ..arrays import Home, read_clouds, read_masses
+from ..arrays import Home, host, read_clouds, read_masses
 from . import map_files
 from .extension import Extension
-from .frame import Frame
+from .frame import Frame, check_sizes, frame_of
 from .power_newton import PowerCells
 from .result import warn
 from .semidiscrete_fit import CellError, Fit, Limits, Locator, Targets, Value, fit_exact, fit_sampled
-from .semidiscrete_options import check_limits, read_limit, read_method, read_progress, read_seed, read_source, read_tol
+from .semidiscrete_options import (
+    METHODS,
+    check_limits,
+    read_limit,
+    read_method,
+    read_progress,
+    read_seed,
+    read_source,
+    read_tol,
+)
 from .sources import CLASSES, Convex, Source
 
 Array = np.ndarray
 
-ALL_MASS = 1e-6  # by how much the sum of b may miss 1, the mass of every source
 KIND = "semi-discrete map"
 PARAMETERS = (
     "source", "domain", "mean", "cov", "density", "method", "optimizer", "tol", "max_iter", "max_time", "max_samples",
     "seed", "progress",
 )  # fmt: skip
+SAVED = "method", "optimizer", "tol", "max_iter", "max_time", "max_samples", "seed"
 
 
 class SemiDiscreteOT:
@@ -98,9 +107,15 @@ class SemiDiscreteOT:
         )  # fmt: skip
         check_limits(method, self.max_iter, self.max_samples)
         targets = Targets(points.astype(np.float64), masses)
+        check_sizes(frame_of(targets.points, source))
+        if limits.max_samples < len(targets.points):
+            raise ValueError(
+                f"max_samples must be at least the number of targets, {len(targets.points)}; got {self.max_samples!r}. "
+                "Raise it, or fit fewer targets."
+            )
         saved = None
         if resume is not None:
-            parts = source.kind, *source.parameters().values(), method, self.optimizer, seed
+            parts = source.kind, *source.identity(), method, self.optimizer, seed
             saved = map_files.Checkpoint(resume, map_files.fingerprint(targets.points, targets.masses, *parts))
         if isinstance(source, Convex) and method == "newton":
             found = fit_exact(targets, source, limits, seed, saved)
@@ -234,8 +249,14 @@ class SemiDiscreteOT:
             "kind": None if source is None else source.kind, "method": self.method_, "converged": self.converged_,
             "message": self.message_, "n_iter": self.n_iter_, "history": self.history_,
             "error": vars(self.error_), "value": vars(self.value_),
-            "parameters": {name: getattr(self, name) for name in ("optimizer", "tol", "max_iter", "max_time", "seed")},
+            "source": self.source if isinstance(self.source, str) else None, "ball": None,
         }  # fmt: skip
+        content |= {f"parameter_{name}": getattr(self, name) for name in SAVED}
+        for name in ("domain", "mean", "cov", "density"):
+            value = getattr(self, name)
+            if self.source == "ball" and value is not None:
+                value, content["ball"] = value[0], float(value[1])
+            content[f"parameter_{name}"] = None if value is None else np.asarray(value, np.float64)
         if source is not None:
             content |= {f"source_{name}": np.asarray(value) for name, value in source.parameters().items()}
         map_files.write(path, KIND, content)
@@ -258,7 +279,11 @@ class SemiDiscreteOT:
             source = CLASSES[kind](
                 **{name.removeprefix("source_"): value for name, value in content.items() if name.startswith("source_")}
             )
-        fitted = cls(source=kind, method=content["method"], **content["parameters"])
+        parameters = {name: content[f"parameter_{name}"] for name in (*SAVED, "domain", "mean", "cov", "density")}
+        if content["ball"] is not None:
+            parameters["domain"] = (parameters["domain"], content["ball"])
+        fitted = cls().set_params(source=content["source"], **parameters)
+        _check_content(content)
         fitted._y, fitted._b, fitted._home = content["y"], content["b"], Home(np.dtype(content["dtype"]))
         targets = Targets(fitted._y, fitted._b)
         found = Fit(
@@ -292,9 +317,23 @@ class SemiDiscreteOT:
             raise ValueError("this SemiDiscreteOT is not fitted. Call fit(y) first, or SemiDiscreteOT.load(path).")
 
 
+def _check_content(content: dict[str, Any]) -> None:
+    """Raise ValueError where entries of a file are of the wrong kind."""
+    for name, kinds in (("converged", bool), ("n_iter", int), ("message", str), ("history", dict)):
+        if not isinstance(content[name], kinds):
+            raise ValueError(f"{name} is {content[name]!r}")
+    if content["method"] not in METHODS:
+        raise ValueError(f"method is {content['method']!r}")
+    for name in ("heights", "masses", "y", "b"):
+        if not np.isfinite(content[name]).all():
+            raise ValueError(f"{name} holds NaN or inf")
+
+
 def _read_masses(b: Any, y: Array, given: Any) -> Array:
     (masses,) = read_masses({"b": b}, [len(y)], y=given)
     total = float(masses.sum())
-    if abs(total - 1.0) > ALL_MASS:
+    # The house's rule, in the precision that b was given in.
+    single = b is not None and host(b, "b").dtype == np.float32
+    if abs(total - 1.0) > 8.0 * np.sqrt(len(y)) * np.finfo(np.float32 if single else np.float64).eps:
         raise ValueError(f"b must sum to 1, the mass of the source; it sums to {total!r}. Pass b / b.sum().")
     return masses / total

@@ -12,6 +12,7 @@ import numpy as np
 import otgen_kernels as kernels
 
 from .brenier import fit_monte_carlo
+from .brenier_run import HOPED, STREAM
 from .cell_error import Chi2, estimate_chi2, samples_for
 from .frame import Frame, frame_of
 from .map_files import Checkpoint
@@ -23,7 +24,9 @@ Array = np.ndarray
 MAX_STEPS = 1000  # of Newton's method where the user sets no max_iter
 CENTRE_SAMPLES = 10  # for each cell, from which Monte Carlo takes its centre and the final error
 LEAST_SAMPLES, MOST_SAMPLES = 20_000, 200_000  # that test an exact fit
-BLOCK = 1 << 26  # numbers in a block of samples
+FAR = 20  # powers of two, of the domain, beyond which points are far away
+MOST_PRODUCTS = 1 << 22  # held at once for such points
+BLOCK = 1 << 26  # bytes of a block of samples
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,18 @@ class Limits:
 
 
 class Targets:
-    """The targets y (n, d) that are distinct and carry mass b (n,), in the order of their first appearance."""
+    """The targets y (n, d) that are distinct and carry mass b (n,), in the order of their first appearance.
+
+    Distinct as numbers of the size of the cloud: 1e-300 and 2e-300 are one place beside 1.
+    """
 
     def __init__(self, y: Array, b: Array) -> None:
         self._carrying = np.flatnonzero(b > 0)
-        _, first, inverse = np.unique(y[self._carrying], axis=0, return_index=True, return_inverse=True)
+        carrying = y[self._carrying]
+        low, high = carrying.min(0), carrying.max(0)
+        _, first, inverse = np.unique(
+            carrying - (0.5 * low + 0.5 * high), axis=0, return_index=True, return_inverse=True
+        )
         order = np.argsort(first, kind="stable")
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
@@ -114,8 +124,20 @@ class Locator:
 
     def __call__(self, x: Array) -> Array:
         """The site of every x (k, d) in the user's coordinates: the first that attains the potential."""
-        inside = np.ascontiguousarray(self.frame.x(x))
-        return kernels.c_transform(inside, self.sites, self._offsets, metric="euclidean", p=2.0)[1]
+        away = x - self.frame.at_x
+        size = np.frexp(np.abs(away).max(1, initial=0.0))[1] - self.frame.log_x
+        far = size > FAR
+        out = np.empty(len(x), np.int64)
+        if not far.all():
+            inside = np.ascontiguousarray(np.ldexp(away[~far], -self.frame.log_x))
+            out[~far] = kernels.c_transform(inside, self.sites, self._offsets, metric="euclidean", p=2.0)[1]
+        rows = np.flatnonzero(far)
+        for part in np.array_split(rows, -(-len(rows) * len(self.sites) // MOST_PRODUCTS) or 1):
+            # There |x - y| has lost y: the products themselves, for x of size 1.
+            unit = np.ldexp(away[part], -(size[part] + self.frame.log_x)[:, None])
+            scores = unit @ self.sites.T + np.ldexp(self.heights, -size[part][:, None])
+            out[part] = scores.argmax(1)
+        return out
 
 
 def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved: Checkpoint | None) -> Fit:
@@ -139,8 +161,8 @@ def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved
 
     def run(most: float, told: Callable[[dict[str, Any], Array], None]) -> tuple[Any, Frame]:
         return fit_newton(
-            y, nu, source, start=latest[0] if latest else None, tol=limits.tol, max_iter=int(min(most, MAX_STEPS)),
-            report=told, deadline=time.perf_counter() + limits.max_time,
+            y, nu, source, start=latest[0] if latest else None, tol=limits.tol, report=told,
+            max_iter=MAX_STEPS if most == np.inf else int(most), deadline=time.perf_counter() + limits.max_time,
         )  # fmt: skip
 
     try:
@@ -161,7 +183,9 @@ def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved
     centres[full] = frame.x_out(diagram.first[full] / mass[full, None])
     chi2 = float(((mass - nu) ** 2 / nu).sum())
     samples = int(np.clip(len(y), LEAST_SAMPLES, MOST_SAMPLES))
-    drawn = _measure(targets, source, Locator(y, found.heights, frame), samples, np.random.default_rng([seed, 1]))
+    drawn = _measure(
+        targets, source, Locator(y, found.heights, frame), samples, np.random.default_rng([seed, STREAM, 2])
+    )
     error = CellError(chi2, drawn.chi2.low, drawn.chi2.high, samples, int((~full).sum()), found.error)
     bound = frame.value(diagram, found.heights, y, nu)
     value = Value(bound, bound, bound)
@@ -174,7 +198,7 @@ def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved
         value,
         converged,
         message,
-        max(len(found.history) - 1, 0),
+        found.history[-1]["iteration"] if found.history else 0,
         found.history,
     )
 
@@ -185,19 +209,41 @@ def fit_sampled(
     """By Monte Carlo; an interrupt keeps the best so far."""
     y, nu = targets.points, targets.masses
     frame = frame_of(y, source)
+
+    def keep(state: dict[str, Any]) -> None:
+        assert saved is not None
+        saved.write(state, now=True)  # as often as the fit offers it
+
+    most = None if limits.max_samples == np.inf else int(limits.max_samples)
     run = fit_monte_carlo(
         frame.y(y), nu, Framed(source, frame.at_x, frame.log_x), optimizer=optimizer, tol=limits.tol, seed=seed,
-        max_time=limits.max_time, max_samples=limits.max_samples, progress=limits.progress,
-        checkpoint=None if saved is None else saved.write, state=None if saved is None else saved.state,
+        max_time=limits.max_time, max_samples=most, progress=limits.progress,
+        checkpoint=None if saved is None else keep, state=None if saved is None else saved.state,
     )  # fmt: skip
-    samples = max(samples_for(limits.tol, len(y)), CENTRE_SAMPLES * len(y))
-    drawn = _measure(targets, source, Locator(y, run.h, frame), samples, np.random.default_rng([seed, 1]))
+    samples = CENTRE_SAMPLES * len(y)
+    if run.converged:  # as many as the fit's own last test had, so that this one says the same
+        samples = max(samples_for(limits.tol, len(y), HOPED * limits.tol), samples)
+    drawn = _measure(targets, source, Locator(y, run.h, frame), samples, _fresh(seed))
     chi2 = drawn.chi2
     error = CellError(chi2.value, chi2.low, chi2.high, samples, chi2.empty, None)
+    converged, message = run.converged, run.message
+    if converged and not chi2.high <= limits.tol:
+        converged, message = (
+            False,
+            (
+                f"the fit's own test passed, but on fresh samples chi2 is {chi2.value:.3g} ({chi2.low:.3g} to "
+                f"{chi2.high:.3g}), not surely <= tol ({limits.tol:g}). Fit on with resume=, or raise tol"
+            ),
+        )
     return Fit(
-        frame, run.h, drawn.counts / samples, drawn.centres, error, drawn.value, run.converged, run.message, run.n_iter,
+        frame, run.h, drawn.counts / samples, drawn.centres, error, drawn.value, converged, message, run.n_iter,
         run.history,
     )  # fmt: skip
+
+
+def _fresh(seed: int) -> np.random.Generator:
+    """A stream that neither the fit nor the user, who may have drawn the targets from this seed, has seen."""
+    return np.random.default_rng([seed, STREAM, 2])
 
 
 @dataclass(frozen=True)
@@ -218,7 +264,7 @@ def _measure(targets: Targets, source: Source, locate: Locator, samples: int, rn
     # |x|^2 - 2 u(x) = |x - y|^2 - (|y|^2 + 2 h) at the y of x's cell, about the middle of the source.
     offsets = np.einsum("ij,ij->i", away, away) + np.ldexp(2.0 * locate.heights, frame.log_x + frame.log_y)
     offsets -= nu @ offsets
-    terms = np.empty(samples)
+    size, total, square = None, 0.0, 0.0
     block = max(BLOCK // (8 * source.dim), 1)
     for first in range(0, samples, block):
         x = source.sample(min(block, samples - first), rng)
@@ -226,9 +272,13 @@ def _measure(targets: Targets, source: Source, locate: Locator, samples: int, rn
         counts += np.bincount(cell, minlength=len(y))
         inside = frame.x(x)
         sums += csr_array((np.ones(len(x)), (cell, np.arange(len(x)))), shape=(len(y), len(x))) @ inside
-        terms[first : first + len(x)] = ((x - y[cell]) ** 2).sum(1) - offsets[cell]
-    size = int(np.frexp(np.abs(terms).max())[1])  # squares of the terms may leave float64
-    value, half = float(terms.mean()), float(np.ldexp(np.ldexp(terms, -size).std(), size)) * 1.96 / samples**0.5
+        terms = ((x - y[cell]) ** 2).sum(1) - offsets[cell]
+        size = int(np.frexp(np.abs(terms).max())[1]) if size is None else size  # lest squares leave float64
+        terms = np.ldexp(terms, -size)
+        total, square = total + float(terms.sum()), square + float((terms**2).sum())
+    mean = total / samples
+    value = float(np.ldexp(mean, size or 0))
+    half = float(np.ldexp(1.96 * np.sqrt(max(square / samples - mean**2, 0.0) / samples), size or 0))
     full = counts > 0
     centres = np.full(y.shape, np.nan)
     centres[full] = frame.x_out(sums[full] / counts[full, None])

@@ -45,7 +45,7 @@ def read_source(
     return _read_polytope(source, domain, d)
 
 
-def read_method(method: Any, source: Source, optimizer: Any, nonconvex: bool = False) -> str:
+def read_method(method: Any, source: Source, optimizer: Any) -> str:
     """Return "newton" or "monte_carlo"; raise where the method cannot take the source or the optimizer."""
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}; got {method!r}. Leave it 'auto'.")

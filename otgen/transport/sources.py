@@ -50,6 +50,10 @@ class Source:
         """What makes the source anew: arguments of its class."""
         raise NotImplementedError
 
+    def identity(self) -> list[Array]:
+        """Arrays that differ where sources do."""
+        return [*self.parameters().values()]
+
 
 class Convex(Source):
     """A measure on a convex polytope in the plane or in space, with a density that is constant or given by pixels."""
@@ -295,6 +299,9 @@ class Sampler(Source):
 
     def parameters(self) -> dict[str, Array]:
         return {}
+
+    def identity(self) -> list[Array]:
+        return [self._pilot]
 
 
 class Framed(Source):

@@ -373,6 +373,6 @@ def test_masses_sum_to_the_volume(kind, rng):
 def test_bad_domains_are_named():
     with pytest.raises(ArithmeticError, match=r"halfspaces must hold a bounded polyhedron; it reaches beyond 1e3"):
         Laguerre3D(np.zeros((1, 3)), CUBE[1:])
-    with pytest.raises(ArithmeticError, match=r"halfspaces must hold a polyhedron with an interior; they leave nothing"):
+    with pytest.raises(ArithmeticError, match="halfspaces must hold a polyhedron with an interior"):
         Laguerre3D(np.zeros((1, 3)), np.vstack([CUBE, [1, 0, 0, -1]]))
     assert laguerre3d.TOLERANCE < 1e-14

@@ -52,7 +52,7 @@ def test_nothing_is_pickled(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("bad", [{"a": np.array([object()])}, {"a": {1, 2}}, {"a": np.float32(1.0)}])
+@pytest.mark.parametrize("bad", [{"a": np.array([object()])}, {"a": {1, 2}}, {"a": object()}])
 def test_an_error_while_writing_leaves_the_old_file(tmp_path, bad):
     write(tmp_path / "map", "thing", CONTENT)
     before = (tmp_path / "map").read_bytes()
