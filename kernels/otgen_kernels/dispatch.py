@@ -24,6 +24,7 @@ HOST_ONLY = (
     "NetworkSimplex",
     "arc_costs",
     "cost_matrix",
+    "facet_weights",
     "group_means",
     "group_starts",
     "matrix_smallest_k",

@@ -11,6 +11,7 @@ from .cpu.costs import unit_rows as unit_rows
 from .cpu.laguerre2d import Laguerre2D as Laguerre2D
 from .cpu.laguerre3d import Laguerre3D as Laguerre3D
 from .cpu.multigrid import Multigrid as Multigrid
+from .cpu.multigrid import facet_weights as facet_weights
 from .cpu.quantise import group_means as group_means
 from .cpu.quantise import group_starts as group_starts
 from .cpu.quantise import tree_order as tree_order

@@ -206,6 +206,19 @@ def next_direction(z, residual, last, direction, old):
     return slope
 
 
+@njit(**_options)
+def facet_weights(starts, ends, facets, y):
+    """facet_ij / |y_i - y_j| along the edges (i, j) of a graph of cells."""
+    out = np.empty(facets.size)
+    for i in range(starts.size - 1):
+        for e in range(starts[i], starts[i + 1]):
+            s = 0.0
+            for c in range(y.shape[1]):
+                s += (y[i, c] - y[ends[e], c]) ** 2
+            out[e] = facets[e] / np.sqrt(s)
+    return out
+
+
 class Multigrid:
     """The hierarchy of one connected graph, symmetric, as CSR; `solve` answers any right-hand side."""
 
