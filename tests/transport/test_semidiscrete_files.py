@@ -213,7 +213,7 @@ def test_a_state_is_of_one_fit(tmp_path):
     for parameters, y, b in others:
         with pytest.raises(ValueError, match="resume names .*state, the state of another fit: its targets, masses or"):
             SemiDiscreteOT(**parameters).fit(y, b, resume=tmp_path / "state")
-    assert SemiDiscreteOT(tol=1e-12).fit(Y, resume=tmp_path / "state").n_iter_ <= 1  # a lower tol goes on
+    assert SemiDiscreteOT(tol=1e-12).fit(Y, resume=tmp_path / "state").n_iter_ <= 2  # a lower tol goes on
 
 
 def test_files_to_resume_from_that_are_none(tmp_path):
