@@ -16,7 +16,7 @@ from scipy import sparse
 from typer.testing import CliRunner
 
 import otgen
-from otgen import cli, demo, doctor, validate
+from otgen import cli, demo, doctor, shell, validate
 
 runner = CliRunner()
 
@@ -74,7 +74,7 @@ def test_what_is_not_proven_has_its_own_exit_code(clouds: tuple[str, str], monke
 
     monkeypatch.setattr(otgen, "solve_sample", stopped)
     result = runner.invoke(cli.app, ["distance", *clouds])
-    assert result.exit_code == cli.EXIT_NOT_CONVERGED == 3 and "NO: max_iter" in result.stdout
+    assert result.exit_code == shell.EXIT_NOT_CONVERGED == 3 and "NO: max_iter" in result.stdout
 
 
 def test_stopped_early_has_an_honest_gap(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_stopped_early_has_an_honest_gap(tmp_path: Path) -> None:
     command = ["distance", str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), "--max-iter", "1", "--json"]
     result = runner.invoke(cli.app, command)
     report = json.loads(result.stdout)
-    assert not report["converged"] and result.exit_code == cli.EXIT_NOT_CONVERGED
+    assert not report["converged"] and result.exit_code == shell.EXIT_NOT_CONVERGED
     proven = otgen.wasserstein(np.load(tmp_path / "x.npy"), np.load(tmp_path / "y.npy"))
     assert report["lower_bound"] <= proven * (1 + 1e-9) and report["value"] >= proven * (1 - 1e-9)
     assert report["gap"] > 0
@@ -105,7 +105,7 @@ def test_stopped_early_has_an_honest_gap(tmp_path: Path) -> None:
 )
 def test_bad_input_is_one_line_and_exit_code_1(clouds: tuple[str, str], arguments: list[str], message: str) -> None:
     result = runner.invoke(cli.app, ["distance", *clouds, *arguments])
-    assert result.exit_code == cli.EXIT_BAD_INPUT and result.stdout == ""
+    assert result.exit_code == shell.EXIT_BAD_INPUT and result.stdout == ""
     assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ")
     assert re.search(message, result.stderr)
     assert "(run with --debug for the traceback)" in result.stderr or "absent" in message
@@ -128,7 +128,7 @@ def test_the_file_at_fault_is_named(arguments: list[str], message: str, tmp_path
     for name, array in (arrays | {"b": np.ones(2)}).items():
         np.save(f"{name}.npy", array)
     result = runner.invoke(cli.app, ["distance", *arguments])
-    assert result.exit_code == cli.EXIT_BAD_INPUT and re.match(message, result.stderr), result.stderr
+    assert result.exit_code == shell.EXIT_BAD_INPUT and re.match(message, result.stderr), result.stderr
 
 
 def test_the_plan_is_refused_before_solving_and_saved_after_printing(clouds, tmp_path: Path, monkeypatch) -> None:
@@ -185,10 +185,10 @@ def test_an_interrupt_is_130(monkeypatch, clouds: tuple[str, str], tmp_path: Pat
     pytest.importorskip("matplotlib")
     for command in (["demo", "--out", str(tmp_path / "demo")], ["validate", "--quick"]):
         result = runner.invoke(cli.app, command)
-        assert result.exit_code == cli.EXIT_INTERRUPTED == 130 and result.stderr == "interrupted\n"
+        assert result.exit_code == shell.EXIT_INTERRUPTED == 130 and result.stderr == "interrupted\n"
     assert list((tmp_path / "demo").iterdir()) == []
     result = runner.invoke(cli.app, ["distance", *clouds])  # its bounds hold, and are what was asked for
-    assert result.exit_code == cli.EXIT_NOT_CONVERGED and "NO: interrupted" in result.stdout
+    assert result.exit_code == shell.EXIT_NOT_CONVERGED and "NO: interrupted" in result.stdout
 
 
 def test_the_exit_codes_are_in_the_help() -> None:
@@ -217,7 +217,7 @@ def test_validate_exits_by_its_rows_and_folds_nothing_away(monkeypatch) -> None:
     monkeypatch.setattr(validate, "run", lambda **_: [good, bad])
     monkeypatch.setenv("COLUMNS", "80")
     result = runner.invoke(cli.app, ["validate", "--quick"])
-    assert result.exit_code == cli.EXIT_DISAGREEMENT and "1 of 2 problems failed" in result.stdout
+    assert result.exit_code == shell.EXIT_DISAGREEMENT and "1 of 2 problems failed" in result.stdout
     assert f"FAIL two points of a long name, euclidean^1, (n, m, d) = (2, 2, 2): {why}\n" in result.stdout
 
 
@@ -241,10 +241,10 @@ def test_demo_tells_what_it_wrote_and_whether_it_is_proven(monkeypatch, tmp_path
     result = runner.invoke(cli.app, ["demo", "--out", str(tmp_path)])
     assert result.exit_code == 0 and "wrote it" in result.stdout
     report["timings"]["otgen W1"][0]["converged"] = False
-    assert runner.invoke(cli.app, ["demo", "--out", str(tmp_path)]).exit_code == cli.EXIT_NOT_CONVERGED
+    assert runner.invoke(cli.app, ["demo", "--out", str(tmp_path)]).exit_code == shell.EXIT_NOT_CONVERGED
     report["timings"].clear()
     report["distances"]["W1"]["converged"] = False
-    assert runner.invoke(cli.app, ["demo", "--out", str(tmp_path)]).exit_code == cli.EXIT_NOT_CONVERGED
+    assert runner.invoke(cli.app, ["demo", "--out", str(tmp_path)]).exit_code == shell.EXIT_NOT_CONVERGED
 
 
 def test_demo_says_which_folder_it_cannot_make(tmp_path: Path) -> None:

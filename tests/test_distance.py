@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import otgen
-from otgen import cli, distance
+from otgen import cli, distance, shell
 from otgen.distance import Request
 
 runner = CliRunner()
@@ -101,7 +101,7 @@ def test_the_divergence(clouds: tuple[str, str], more: list[str]) -> None:
 def test_what_is_not_converged_is_one_plain_line_and_exit_code_3(clouds: tuple[str, str], more: list[str]) -> None:
     command = [sys.executable, "-m", "otgen", "distance", *clouds, "--eps", "0.003", "--max-iter", "2", *more]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == cli.EXIT_NOT_CONVERGED == 3, done.stderr
+    assert done.returncode == shell.EXIT_NOT_CONVERGED == 3, done.stderr
     lines = done.stderr.splitlines()
     assert len(lines) == 1 if not more else 1 <= len(lines) <= 3
     for line in lines:
@@ -132,7 +132,7 @@ def test_an_interrupted_divergence_has_nothing_to_show(clouds: tuple[str, str], 
 
     monkeypatch.setattr(otgen, "sinkhorn_divergence", interrupted)
     result = runner.invoke(cli.app, ["distance", *clouds, "--eps", "0.1", "--divergence"])
-    assert result.exit_code == cli.EXIT_INTERRUPTED and result.stdout == "" and result.stderr == "interrupted\n"
+    assert result.exit_code == shell.EXIT_INTERRUPTED and result.stdout == "" and result.stderr == "interrupted\n"
 
 
 @pytest.mark.parametrize(
