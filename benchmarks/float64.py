@@ -49,7 +49,8 @@ def marginal_error(x, y, a, b, f: np.ndarray, g: np.ndarray, eps: float) -> floa
         sides = ((x, y, a, b, f, g), (y, x, b, a, g, f))
         return max(_sampled_error(rng.choice(len(side[0]), SAMPLED, replace=False), *side, eps) for side in sides)
     a, b = weights(a, len(x)), weights(b, len(y))
-    f, g = np.where(a > 0, f, 0.0).astype(np.float64), np.where(b > 0, g, 0.0).astype(np.float64)
+    # A point without weight sends nothing, whatever its potential: exp of it may overflow, and inf x 0 is no number.
+    f, g = (np.where(w > 0, h, -np.inf).astype(np.float64) for w, h in ((a, f), (b, g)))
     columns, error = np.zeros(len(y)), 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         for rows, cost in cost_blocks(x, y):

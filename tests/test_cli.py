@@ -167,7 +167,9 @@ def test_the_demo_and_validate_hear_quiet(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(demo, "proven", lambda report: True)
     monkeypatch.setattr(validate, "run", lambda quick, console: heard.append((quick, console)) or [])
     monkeypatch.setattr(validate, "render", lambda rows, console: None)
-    monkeypatch.setattr(cli, "sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True), stdout=sys.stdout))
+    for module in (cli, shell):
+        terminal = SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True), stdout=sys.stdout)
+        monkeypatch.setattr(module, "sys", terminal)
     for command in (["demo"], ["validate"], ["validate", "--quick"]):
         assert runner.invoke(cli.app, [*command, "--quiet"]).exit_code == 0
     assert heard == [None, (False, None), (True, None)]
@@ -235,7 +237,10 @@ def test_missing_extras_name_their_command(monkeypatch, tmp_path: Path) -> None:
 
 
 def test_demo_tells_what_it_wrote_and_whether_it_is_proven(monkeypatch, tmp_path: Path) -> None:
-    report = {"distances": {"W1": {"converged": True}}, "timings": {"otgen W1": [{"converged": True}], "POT W1": [{}]}}
+    report = {
+        "distances": {"W1": {"converged": True}}, "entropic": {"converged": True}, "map": {"converged": True},
+        "timings": {"otgen W1": [{"converged": True}], "POT W1": [{}]},
+    }  # fmt: skip
     monkeypatch.setattr(demo, "run", lambda out, progress: report)
     monkeypatch.setattr(demo, "told", lambda report: "wrote it")
     result = runner.invoke(cli.app, ["demo", "--out", str(tmp_path)])

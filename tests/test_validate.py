@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 
 import otgen
 from otgen import validate
+from otgen.map_problems import known_maps
 
 pytest.importorskip("ot")
 from ot import emd2
@@ -107,8 +108,11 @@ def test_each_problem_is_named_while_it_runs(monkeypatch) -> None:
     console = Console(width=200, record=True, file=io.StringIO())
     monkeypatch.setattr(validate, "problems", lambda quick: [PROBLEM] if quick else [])
     monkeypatch.setattr(validate, "entropic_problems", lambda quick: [ENTROPIC] if quick else [])
-    assert len(validate.run(quick=True, console=console)) == 2 and validate.run(quick=False, console=console) == []
-    assert console.export_text() == "four points, euclidean^2\nfour points, euclidean^2, eps 0.5\n"
+    known = next(k for k in known_maps(emd2, quick=True) if k.name == "map to a line")
+    monkeypatch.setattr(validate, "known_maps", lambda emd2, quick: [known] if quick else [])
+    assert len(validate.run(quick=True, console=console)) == 3 and validate.run(quick=False, console=console) == []
+    told = "four points, euclidean^2\nfour points, euclidean^2, eps 0.5\nmap to a line, |x - y|^2, newton\n"
+    assert console.export_text() == told
 
 
 @pytest.mark.parametrize("problem", [ENTROPIC, UNBALANCED, DIVERGENCE])
@@ -166,3 +170,16 @@ def test_an_error_of_entropic_pot_is_a_failure_and_a_divergence_has_no_gap(monke
     assert "euclidean^2, eps 0.5, rho 1 2" in text and "nan" not in text and "all 1 problems agree" in text
     monkeypatch.setattr(validate, "pot_plan", broken)
     assert validate.solve_entropic(ENTROPIC, emd2).failure == "POT raised RuntimeError: no luck"
+
+
+def test_a_map_that_is_not_the_known_one_is_a_failure() -> None:
+    known = next(iter(k for k in known_maps(emd2, quick=True) if k.name == "map to a line"))
+    assert validate.solve_map(known).failure == ""
+    wrong = replace(known, answer=lambda: known.answer() + 1e-3)
+    assert "values differ by -1.0e-03" in validate.solve_map(wrong).failure
+    stopped = replace(next(known_maps(emd2, quick=True)), parameters={"max_iter": 1, "tol": 1e-12})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", otgen.ConvergenceWarning)
+        assert "not converged: stopped at max_iter" in validate.solve_map(stopped).failure
+    broken = replace(known, y=np.full((3, 2), np.nan))
+    assert validate.solve_map(broken).failure.startswith("ValueError: y must")

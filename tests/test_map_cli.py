@@ -1,0 +1,88 @@
+"""`otgen map`: fit, apply, sample and plot on files, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from otgen import SemiDiscreteOT, cli, maps, shell
+
+runner = CliRunner()
+Y = np.random.default_rng(3).random((40, 2))
+
+
+def run(*command: object) -> tuple[int, str]:
+    result = runner.invoke(cli.app, ["map", *map(str, command)])
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def targets(tmp_path: Path) -> Path:
+    np.save(tmp_path / "y.npy", Y)
+    return tmp_path / "y.npy"
+
+
+@pytest.fixture
+def fitted(tmp_path: Path) -> Path:
+    SemiDiscreteOT().fit(Y).save(tmp_path / "map.npz")
+    return tmp_path / "map.npz"
+
+
+def test_fit_writes_the_map_it_tells_of(targets: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "b.npy", np.arange(1.0, 41.0) / np.arange(1.0, 41.0).sum())
+    np.save(tmp_path / "box.npy", np.array([[0.0, 2.0], [0.0, 1.0]]))
+    out = tmp_path / "map.npz"
+    options = "--domain", tmp_path / "box.npy", "--weights", tmp_path / "b.npy", "--out", out
+    code, text = run("fit", targets, *options)
+    assert code == 0 and "converged    yes" in text and "by newton" in text
+    code, text = run("fit", targets, *options, "--json")
+    report, loaded = json.loads(text), SemiDiscreteOT.load(out)
+    assert report["converged"] and report["value"]["value"] == pytest.approx(loaded.value_.value)
+    np.testing.assert_allclose(loaded.cell_measures_, np.load(tmp_path / "b.npy"), rtol=1e-5)
+
+
+def test_fits_that_stop_early_exit_with_3_and_go_on(targets: Path, tmp_path: Path) -> None:
+    options = "--method", "monte_carlo", "--tol", "0.002", "--resume", tmp_path / "state", "--out", tmp_path / "m.npz"
+    code, text = run("fit", targets, *options, "--max-samples", 7000)
+    assert code == shell.EXIT_NOT_CONVERGED and "NO: stopped by max_samples" in text and (tmp_path / "m.npz").exists()
+    assert run("fit", targets, *options)[0] == 0
+
+
+def test_apply_sample_and_plot(fitted: Path, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((25, 2))
+    np.save(tmp_path / "x.npy", x)
+    code, text = run("apply", fitted, tmp_path / "x.npy", "--out", tmp_path / "tx.npy")
+    assert code == 0 and "25 points mapped" in text
+    np.testing.assert_array_equal(np.load(tmp_path / "tx.npy"), SemiDiscreteOT.load(fitted).transform(x))
+    code, text = run("sample", fitted, "-n", 30, "--quantile", 0.9, "--seed", 4, "--out", tmp_path / "new.npy")
+    assert code == 0 and "30 new points" in text
+    expected = SemiDiscreteOT.load(fitted).sample(30, quantile=0.9, seed=4)
+    np.testing.assert_array_equal(np.load(tmp_path / "new.npy"), expected)
+    pytest.importorskip("matplotlib")
+    from matplotlib.image import imread
+
+    for name, options in (("cells.png", ()), ("jumps.png", ("--theta", 0.1))):
+        assert run("plot", fitted, *options, "--out", tmp_path / name)[0] == 0
+        assert np.ptp(imread(tmp_path / name)[..., :3]) > 0.5
+
+
+def test_refusals_are_one_line(fitted: Path, targets: Path, tmp_path: Path) -> None:
+    for command, why in (
+        (("fit", targets, "--out", tmp_path / "m.NPZ"), "--out must end in .npz"),
+        (("fit", targets, "--out", tmp_path / "no" / "m.npz"), "--out must be in a folder that exists"),
+        (("fit", targets, "--method", "other", "--out", tmp_path / "m.npz"), "method must be one of"),
+        (("apply", targets, targets, "--out", tmp_path / "t.npy"), "must be a file of otgen's semi-discrete map"),
+        (("sample", fitted, "--out", tmp_path / "t.npy"), "theta or quantile must be given"),
+    ):
+        code, text = run(*command)
+        assert code == shell.EXIT_BAD_INPUT and why in text and text.count("\n") == 1
+
+
+def test_progress_lines() -> None:
+    assert maps.progress_line({"iteration": 2, "error": 0.5, "chi2": 0.1}) == "step 2, mass error 0.5, chi2 0.1"
+    row = {"iteration": 1, "samples": 20400, "chi2": 0.09, "left": 3.2}
+    assert maps.progress_line(row) == "step 1, 20,400 samples, chi2 0.09, about 3 s left"
