@@ -43,9 +43,21 @@ def check_options(tol: Any, max_iter: Any, progress: Any, unbalanced: Any = None
         raise ValueError(
             f"max_iter must be None (until proven) or an int >= 1; got {max_iter!r}. Leave it None for a proven result."
         )
+    check_progress(progress)
+    return float(tol), None if max_iter is None else int(max_iter)
+
+
+def check_progress(progress: Any) -> None:
+    """Raise unless progress is a function, or None."""
     if progress is not None and not isinstance(progress, Callable):
         raise TypeError(f"progress must be None or a function of one dict; got {type(progress).__name__}. Pass print.")
-    return float(tol), None if max_iter is None else int(max_iter)
+
+
+def read_count(n: Any, name: str) -> int:
+    """Return a number of points to draw."""
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ValueError(f"{name} must be an int >= 1; got {n!r}. Pass the number of points.")
+    return int(n)
 
 
 def is_real(value: Any) -> bool:

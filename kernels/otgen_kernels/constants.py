@@ -1,5 +1,7 @@
 """Sizes and caps of the kernels, each with its unit and its reason."""
 
+import numpy as np
+
 LEAF = 32
 """Points in a leaf of a tree: four AVX-512 registers of float64; 16 measured no faster, 64 slower."""
 
@@ -53,3 +55,6 @@ ACTIVE_SHARE = 0.15
 
 ACTIVE_PARTS = 16
 """Parts of the list that are summed by columns on their own: more than threads gain from, and few enough to add up."""
+
+LOW = np.float32(-1e30)
+"""The score of a place without a site: finite, since fastmath may misread an infinity."""

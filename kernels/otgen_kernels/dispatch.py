@@ -18,8 +18,10 @@ TWINNED = {
 """Operations with a CPU and a CUDA twin of one signature, by the file that holds both."""
 
 HOST_ONLY = (
+    "Cells",
     "Laguerre2D",
     "Laguerre3D",
+    "Lists",
     "Multigrid",
     "NetworkSimplex",
     "arc_costs",

@@ -7,6 +7,8 @@ from .cpu.arcs import matrix_smallest_k_columns as matrix_smallest_k_columns
 from .cpu.arcs import merge_arcs as merge_arcs
 from .cpu.arcs import refine_arcs as refine_arcs
 from .cpu.arcs import ship_leftovers as ship_leftovers
+from .cpu.cells import Cells as Cells
+from .cpu.cells_soft import Lists as Lists
 from .cpu.costs import unit_rows as unit_rows
 from .cpu.laguerre2d import Laguerre2D as Laguerre2D
 from .cpu.laguerre3d import Laguerre3D as Laguerre3D

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from otgen_kernels.cpu.cells_soft import Lists
+from otgen_kernels.host import Lists
 
 from .brenier_newton import Block, Smoothed, make_block
 from .brenier_run import HOPED, STREAM, Fit, OutOfBudget, Problem

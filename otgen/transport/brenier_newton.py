@@ -1,7 +1,7 @@
 """Newton steps for the heights that give listed samples their masses: max over h of <h, nu> - mean of the smoothed u_h.
 
 The smoothed u is eps log sum_i exp((<x, y_i> + h_i) / eps) over the sites listed for x. Its gradient nu - w and its
-Hessian, minus the Laplacian of `otgen_kernels.cpu.cells_soft`, cost O(k) a sample; a block of samples is listed once,
+Hessian, minus the Laplacian of `otgen_kernels.host.Lists`, cost O(k) a sample; a block of samples is listed once,
 O(n d) a sample, and serves until h has moved away from where it was listed. Steps solve L v = target - w by
 conjugate gradients (2 to 4 iterations at d = 64, where every cell meets hundreds; up to 200 in the plane).
 """
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from otgen_kernels.cpu.cells import LOW, Cells
-from otgen_kernels.cpu.cells_soft import Lists
+from otgen_kernels.constants import LOW
+from otgen_kernels.host import Cells, Lists
 
 MOST_STEPS = 10
 MOST_PRODUCTS = 300

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from otgen_kernels.cpu.cells import Cells
+from otgen_kernels.host import Cells
 
 from .cell_error import NORMAL, Chi2, estimate_chi2, samples_for
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from otgen_kernels.cpu.cells import Cells
+from otgen_kernels.host import Cells
 
 from .cell_error import estimate_chi2
 

@@ -14,7 +14,7 @@ import numpy as np
 from otgen_kernels import PairIndex
 
 from ..arrays import check_finite, host, plain
-from ..options import is_real, read_seed
+from ..options import is_real, read_count, read_seed
 
 SEARCHED = 1 << 20
 """Pairs (x, nearest centre) of one search: arrays of 8 MB, and rows enough that preparing the centres is little."""
@@ -163,7 +163,7 @@ class Extension:
         """
         if not is_real(q) or not 0 < q <= 1:
             raise ValueError(f"quantile must be a number in (0, 1]; got {q!r}. Pass 0.9 to keep 9 in 10 neighbours.")
-        rng, samples = self._stream(seed, 0), _check_count(samples, "samples")
+        rng, samples = self._stream(seed, 0), read_count(samples, "samples")
         if self._count == 1:
             return math.pi
         found = np.concatenate([self.angles(x).angles.ravel() for x in self._draws(samples, rng)])
@@ -180,7 +180,7 @@ class Extension:
 
         Raises ValueError where fewer than LEAST_KEPT of at least TRIES points are kept.
         """
-        n, theta, rng = _check_count(n, "n"), check_theta(theta), self._stream(seed, 1)
+        n, theta, rng = read_count(n, "n"), check_theta(theta), self._stream(seed, 1)
         found = np.empty((n, self._source.dim))
         have = drawn = 0
         while have < n:
@@ -199,7 +199,7 @@ class Extension:
 
     def rejection_rate(self, theta: float, n: int, seed: int | np.random.Generator | None = None) -> float:
         """Return the share of n points of the source that are rejected, an estimate of mu(singular)."""
-        n, theta, rng = _check_count(n, "n"), check_theta(theta), self._stream(seed, 2)
+        n, theta, rng = read_count(n, "n"), check_theta(theta), self._stream(seed, 2)
         return sum(int(np.count_nonzero(self._singular(x, theta))) for x in self._draws(n, rng)) / n
 
     def _apply(self, x: np.ndarray, theta: float) -> tuple[np.ndarray, np.ndarray]:
@@ -324,9 +324,3 @@ def _read_rows(value: Any, name: str) -> np.ndarray:
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(f"{name} must have shape (n, d), one point a row; got shape {array.shape}. Reshape it.")
     return plain(array, np.dtype(np.float64))
-
-
-def _check_count(n: Any, name: str) -> int:
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ValueError(f"{name} must be an int >= 1; got {n!r}. Pass the number of points.")
-    return int(n)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..arrays import read_vector
-from ..options import is_real
+from ..options import check_progress, is_real
 
 MAX_ITER = 10_000
 """Iterations after which a run that was given no max_iter stops with a warning."""
@@ -93,8 +92,7 @@ def read_max_iter(max_iter: Any, most: int, progress: Any) -> int:
         max_iter = most
     elif isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 1:
         raise ValueError(f"max_iter must be None (at most {most}) or an int >= 1; got {max_iter!r}. Leave it None.")
-    if progress is not None and not isinstance(progress, Callable):
-        raise TypeError(f"progress must be None or a function of one dict; got {type(progress).__name__}. Pass print.")
+    check_progress(progress)
     return int(max_iter)
 
 

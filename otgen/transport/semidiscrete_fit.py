@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import otgen_kernels as kernels
+from otgen_kernels import host
 from otgen_kernels.constants import TREE_DIMS
-from otgen_kernels.cpu.cells import Cells
 
 from .brenier import fit_monte_carlo
 from .brenier_run import STREAM
@@ -124,17 +124,12 @@ class Locator:
         # <x, y> + h is half of |x|^2 less |x - y|^2 - g; about the sites' own mean, lest far offsets cost digits.
         self._offsets = 2.0 * self.heights + np.einsum("ij,ij->i", self.sites, self.sites)
 
-    def __call__(self, x: Array, *, rough: bool = False) -> Array:
-        """The site of every x (k, d) in the user's coordinates: the first that attains the potential.
-
-        rough leaves near ties to float32, as counting samples does.
-        """
+    def __call__(self, x: Array) -> Array:
+        """The site of every x (k, d) in the user's coordinates: the first that attains the potential."""
         away = x - self.frame.at_x
         size = np.frexp(np.abs(away).max(1, initial=0.0))[1] - self.frame.log_x
         far = size > FAR
         out = np.empty(len(x), np.int64)
-        if rough and not far.any():
-            return Cells(self.sites, np.zeros(len(self.frame.at_x))).assign(self.frame.x(x), self.heights)[0]
         if not far.all():
             inside = np.ascontiguousarray(np.ldexp(away[~far], -self.frame.log_x))
             out[~far] = kernels.c_transform(inside, self.sites, self._offsets, metric="euclidean", p=2.0)[1]
@@ -263,9 +258,11 @@ def _measure(targets: Targets, source: Source, locate: Locator, samples: int, rn
     offsets -= nu @ offsets
     size, total, square = None, 0.0, 0.0
     block = max(BLOCK // (8 * source.dim), 1)
+    rough = host.Cells(locate.sites)
     for first in range(0, samples, block):
         x = source.sample(min(block, samples - first), rng)
-        cell = locate(x, rough=source.dim > TREE_DIMS)
+        # Beyond the tree's reach near ties are left to float32: they are a matter of counting.
+        cell = locate(x) if source.dim <= TREE_DIMS else rough.assign(frame.x(x), locate.heights)[0]
         counts += np.bincount(cell, minlength=len(y))
         inside = frame.x(x)
         sums += csr_array((np.ones(len(x)), (cell, np.arange(len(x)))), shape=(len(y), len(x))) @ inside

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import check_finite, host
-from ..options import is_real
+from ..options import check_progress, is_real
 from .sources import Ball, Box, Convex, Image, Normal, Polytope, Sampler, Source
 
 METHODS = ("auto", "newton", "monte_carlo")
@@ -112,11 +112,8 @@ def read_seed(seed: Any) -> int:
 
 def read_progress(progress: Any) -> Callable[[dict[str, Any]], Any]:
     """Return the function that is told how a fit goes."""
-    if progress is None:
-        return lambda row: None
-    if not callable(progress):
-        raise TypeError(f"progress must be None or a function of one dict; got {type(progress).__name__}. Pass print.")
-    return progress
+    check_progress(progress)
+    return progress or (lambda row: None)
 
 
 def _refuse_others(source: str, given: dict[str, Any], allowed: tuple[str, ...]) -> None:

@@ -32,11 +32,6 @@ class Source:
         """E x (dim,)."""
         raise NotImplementedError
 
-    @property
-    def second_moment(self) -> float:
-        """E |x|^2."""
-        raise NotImplementedError
-
     def from_uniform(self, u: Array) -> Array:
         """The points of independent numbers u (n, uniforms) in [0, 1)."""
         raise NotImplementedError
@@ -71,10 +66,6 @@ class Convex(Source):
         normals = equations[:, :-1]
         return np.column_stack([normals, normals @ centre - np.ldexp(equations[:, -1], exponent)])
 
-    def unit_density(self) -> Array | None:
-        """The density of total mass 1 in the polytope's own volume; None where it is constant."""
-        return None
-
 
 class Box(Convex):
     """Lebesgue measure on a box, low and high (dim,), of any dimension."""
@@ -89,10 +80,6 @@ class Box(Convex):
     @property
     def mean(self) -> Array:
         return 0.5 * self.low + 0.5 * self.high
-
-    @property
-    def second_moment(self) -> float:
-        return float(self.mean @ self.mean + ((self.high - self.low) ** 2).sum() / 12.0)
 
     @property
     def corners(self) -> Array:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -144,21 +131,12 @@ class Image(Box):
         corner, size, mass = self._cells
         return mass @ (corner + 0.5 * size)
 
-    @property
-    def second_moment(self) -> float:
-        corner, size, mass = self._cells
-        return float(mass @ ((corner + 0.5 * size) ** 2).sum(1) + (size**2).sum() / 12.0)
-
     def from_uniform(self, u: Array) -> Array:
         corner, size, _ = self._cells
         pixel = np.searchsorted(self._cumulative, u[:, 0] * self._cumulative[-1], side="right")
         # The last pixel with mass: u * total may round up to the total.
         pixel = np.minimum(pixel, np.searchsorted(self._cumulative, self._cumulative[-1]))
         return corner[pixel] + u[:, 1:] * size
-
-    def unit_density(self) -> Array | None:
-        assert self.density is not None
-        return self.density / (self._cumulative[-1] * np.prod(self._cells[1]))
 
     def parameters(self) -> dict[str, Array]:
         assert self.density is not None
@@ -189,12 +167,6 @@ class Polytope(Convex):
     def mean(self) -> Array:
         return self._mass @ self._simplices.mean(1)
 
-    @property
-    def second_moment(self) -> float:
-        # On a simplex with corners v_0..v_d: E |x|^2 = (|sum v|^2 + sum |v|^2) / ((d + 1) (d + 2)).
-        total = (self._simplices.sum(1) ** 2).sum(1) + (self._simplices**2).sum((1, 2))
-        return float(self._mass @ total / ((self.dim + 1) * (self.dim + 2)))
-
     def from_uniform(self, u: Array) -> Array:
         place = np.searchsorted(self._cumulative, u[:, 0] * self._cumulative[-1], side="right")
         place = np.minimum(place, len(self._cumulative) - 1)
@@ -220,10 +192,6 @@ class Ball(Source):
     @property
     def mean(self) -> Array:
         return self.centre
-
-    @property
-    def second_moment(self) -> float:
-        return float(self.centre @ self.centre + self.radius**2 * self.dim / (self.dim + 2))
 
     def from_uniform(self, u: Array) -> Array:
         direction = _normal(u[:, 1:])
@@ -251,10 +219,6 @@ class Normal(Source):
     def mean(self) -> Array:
         return self._mean
 
-    @property
-    def second_moment(self) -> float:
-        return float(self._mean @ self._mean + np.trace(self.cov))
-
     def from_uniform(self, u: Array) -> Array:
         return self._mean + _normal(u) @ self._root.T
 
@@ -267,7 +231,7 @@ class Sampler(Source):
 
     kind = "callable"
     uniforms = None
-    PILOT = 4096  # points from which its mean, its second moment and its width are estimated
+    PILOT = 4096  # points from which its mean and its width are estimated
 
     def __init__(self, sampler: Callable[[int, Rng], Any], dim: int, seed: int) -> None:
         self._sampler, self.dim = sampler, dim
@@ -277,10 +241,6 @@ class Sampler(Source):
     @property
     def mean(self) -> Array:
         return self._pilot.mean(0)
-
-    @property
-    def second_moment(self) -> float:
-        return float((self._pilot**2).sum(1).mean())
 
     def sample(self, n: int, rng: Rng) -> Array:
         found = self._sampler(n, rng)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from otgen_kernels.cpu.cells import LOW, Cells
-from otgen_kernels.cpu.cells_soft import Lists
+from otgen_kernels.constants import LOW
+from otgen_kernels.host import Cells, Lists
 
 
 def scores(x, y, h):

@@ -5,7 +5,8 @@ import pytest
 from scipy.spatial import ConvexHull, Voronoi
 
 from naive_laguerre import diagram
-from otgen_kernels.cpu.laguerre2d import Diagram, Laguerre2D
+from otgen_kernels.cpu.laguerre2d import Laguerre2D
+from otgen_kernels.cpu.laguerre_diagram import Diagram
 from tolerance import tol
 
 SQUARE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])

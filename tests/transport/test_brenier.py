@@ -9,7 +9,7 @@ import pytest
 
 from otgen.transport import brenier
 from otgen.transport.cell_error import estimate_chi2
-from otgen_kernels.cpu.cells import Cells
+from otgen_kernels.host import Cells
 
 
 def fit_monte_carlo(*arguments, **more):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..constants import SERIAL_PAIRS, SMALL_DIMS
+from ..constants import LOW, SERIAL_PAIRS, SMALL_DIMS
 from . import pool
 from .pairs import PairIndex
 
@@ -25,9 +25,6 @@ COLUMNS = 384
 
 SMALL_PAIRS = 1 << 20
 """Pairs of a tile in low dimension: a few hundred microseconds of work."""
-
-LOW = np.float32(-1e30)
-"""The score of a place without a site: finite, since fastmath may misread an infinity."""
 
 _options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from . import pool
 from .kdtree import kd_order
 from .laguerre2d_cells import EPS4, FULL
 from .laguerre2d_measure import match_rows, measure_leaves, outline_leaves, write_rows
+from .laguerre_diagram import Diagram
 from .laguerre_tree import DEAD, LaguerreTree
 
 LEAF_SITES = 16
@@ -30,27 +30,6 @@ CORNERS = 32
 
 NEGLIGIBLE = 1e-13
 """Length, relative to the domain, up to which an edge that only one of its two cells sees is dropped."""
-
-
-class Diagram(NamedTuple):
-    """Measures of the cells W_i, mu being the measure on the domain, and the graph of those that share an edge.
-
-    Cell i has the neighbours neighbours[starts[i] : starts[i + 1]], ascending; facets are the integrals of the density
-    along the common edges (their lengths for Lebesgue). The graph is exactly symmetric.
-    """
-
-    mass: np.ndarray
-    """(n,), mu(W_i)."""
-    first: np.ndarray
-    """(n, 2), ∫_{W_i} x dmu."""
-    second: np.ndarray
-    """(n,), ∫_{W_i} |x|^2 dmu."""
-    starts: np.ndarray
-    """(n + 1,), int64."""
-    neighbours: np.ndarray
-    """(k,), int64."""
-    facets: np.ndarray
-    """(k,)."""
 
 
 class Laguerre2D:

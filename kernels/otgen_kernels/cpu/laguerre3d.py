@@ -8,8 +8,6 @@ had before, then a tree over y proves that nothing else cuts it (laguerre3d_sear
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ..constants import BIG
@@ -18,6 +16,7 @@ from .kdtree import kd_order
 from .laguerre3d_cell import AXIS_SLOTS, BROKEN, EDGE, FULL, cut
 from .laguerre3d_search import LANES, NODE, bound_nodes
 from .laguerre3d_tile import corners_of, measure_tile, symmetrise
+from .laguerre_diagram import Diagram
 
 TILE = 128
 """Cells in one unit of work: 3 ms, so that an interrupt is swift and two threads end together."""
@@ -33,21 +32,6 @@ TOLERANCE = 8 * np.finfo(np.float64).eps
 
 NEGLIGIBLE = 1e-10
 """Area, relative to the domain's extent squared, of a face that rounding may show to one side only."""
-
-
-class Diagram(NamedTuple):
-    """mass (n,); first (n, 3) and second (n,): integrals of x and |x|^2; facets (k,) with neighbours (k,) in CSR.
-
-    The neighbours of cell i, ascending, are neighbours[starts[i] : starts[i + 1]]; facets are integrals of the density
-    over the common faces, equal for (i, j) and (j, i).
-    """
-
-    mass: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    starts: np.ndarray
-    neighbours: np.ndarray
-    facets: np.ndarray
 
 
 class Laguerre3D:

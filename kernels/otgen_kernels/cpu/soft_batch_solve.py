@@ -84,12 +84,7 @@ def solve_small(costs, work, a, b, eps, rho_a, rho_b, tol, max_iter, precision, 
             for i in range(n):
                 rows[i] = k * f[i] + log_a[i]
             columns_answer(work, k, rows, back, back)
-            error, wanted = 0.0, 0.0
-            for j in range(m):
-                want = 1.0 if np.isinf(rho_b) else _decay(g[j], rho_b)
-                error += b[j] * abs(2.0 ** min(k * g[j] - back[j], 60.0) - want)
-                wanted += b[j] * want
-            error /= wanted
+            error = _error(b, g, back, k, rho_b)
             for j in range(m):
                 plain[j] = damp_b * back[j] / k
             if not (np.isinf(rho_a) and np.isinf(rho_b)):
@@ -157,13 +152,9 @@ def solve_symmetric(costs, work, a, b, eps, rho_a, rho_b, tol, max_iter, precisi
         for i in range(n):
             columns[i] = k * f[i] + log_a[i]
         rows_answer(work, k, columns, there, there)
-        error, wanted = 0.0, 0.0
+        error = _error(a, f, there, k, rho_a)
         for i in range(n):
-            want = 1.0 if np.isinf(rho_a) else _decay(f[i], rho_a)
-            error += a[i] * abs(2.0 ** min(k * f[i] - there[i], 60.0) - want)
-            wanted += a[i] * want
             step[i] = 0.5 * (damp * there[i] / k - f[i])
-        error /= wanted
         if error < 0.9 * best or since == patience:
             best, since, way = min(error, best), 0, 0.0
             mark[:] = f
@@ -218,6 +209,17 @@ def _moved(weights, now, before):
     """How far potentials are from where they were, a common shift aside."""
     v = now - before
     return _norm(weights, v - (weights * v).sum() / weights.sum())
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _error(weights, potential, back, k, rho):
+    """sum |marginal - what it should be|, a share of what that is in all; back, in bits, answers the other side."""
+    error, wanted = 0.0, 0.0
+    for i in range(weights.size):
+        want = 1.0 if np.isinf(rho) else _decay(potential[i], rho)
+        error += weights[i] * abs(2.0 ** min(k * potential[i] - back[i], 60.0) - want)
+        wanted += weights[i] * want
+    return error / wanted
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
