@@ -17,28 +17,40 @@ TWINNED = {
 }
 """Operations with a CPU and a CUDA twin of one signature, by the file that holds both."""
 
-HOST_ONLY = (
-    "Cells",
-    "Laguerre2D",
-    "Laguerre3D",
-    "Lists",
-    "Multigrid",
-    "NetworkSimplex",
-    "arc_costs",
-    "cost_matrix",
-    "facet_weights",
-    "group_means",
-    "group_starts",
-    "matrix_smallest_k",
-    "matrix_smallest_k_columns",
-    "merge_arcs",
-    "refine_arcs",
-    "ship_leftovers",
-    "tree_order",
-    "unit_rows",
-    "whole_masses",
-)
-"""Kernels that only ever run on the host: the names of `otgen_kernels.host`."""
+HOST_ONLY = {
+    "arcs": (
+        "arc_costs",
+        "cost_matrix",
+        "matrix_smallest_k",
+        "matrix_smallest_k_columns",
+        "merge_arcs",
+        "refine_arcs",
+        "ship_leftovers",
+    ),
+    "cells": ("Cells",),
+    "cells_soft": ("Lists",),
+    "costs": ("unit_rows",),
+    "laguerre2d": ("Laguerre2D",),
+    "laguerre3d": ("Laguerre3D",),
+    "line": (
+        "c_transform_1d",
+        "staircase",
+        "uniform_masses",
+        "wasserstein_1d",
+    ),
+    "multigrid": (
+        "Multigrid",
+        "facet_weights",
+    ),
+    "quantise": (
+        "group_means",
+        "group_starts",
+        "tree_order",
+        "whole_masses",
+    ),
+    "simplex": ("NetworkSimplex",),
+}
+"""Kernels that only ever run on the host, by their file: the names of `otgen_kernels.host`."""
 
 
 def PairIndex(x: np.ndarray, y: np.ndarray, *, metric: str, p: float) -> pairs.PairIndex:

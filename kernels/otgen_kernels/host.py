@@ -1,21 +1,43 @@
-"""Kernels that only ever run on the host: the network simplex, and the quantising and arc lists around it."""
+"""Kernels that only ever run on the host: the network simplex, sorted transport, power diagrams.
 
-from .cpu.arcs import arc_costs as arc_costs
-from .cpu.arcs import cost_matrix as cost_matrix
-from .cpu.arcs import matrix_smallest_k as matrix_smallest_k
-from .cpu.arcs import matrix_smallest_k_columns as matrix_smallest_k_columns
-from .cpu.arcs import merge_arcs as merge_arcs
-from .cpu.arcs import refine_arcs as refine_arcs
-from .cpu.arcs import ship_leftovers as ship_leftovers
-from .cpu.cells import Cells as Cells
-from .cpu.cells_soft import Lists as Lists
-from .cpu.costs import unit_rows as unit_rows
-from .cpu.laguerre2d import Laguerre2D as Laguerre2D
-from .cpu.laguerre3d import Laguerre3D as Laguerre3D
-from .cpu.multigrid import Multigrid as Multigrid
-from .cpu.multigrid import facet_weights as facet_weights
-from .cpu.quantise import group_means as group_means
-from .cpu.quantise import group_starts as group_starts
-from .cpu.quantise import tree_order as tree_order
-from .cpu.quantise import whole_masses as whole_masses
-from .cpu.simplex import NetworkSimplex as NetworkSimplex
+Each is imported where it is first used: Numba takes a third of a second that `import otgen` should not pay.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .dispatch import HOST_ONLY
+
+if TYPE_CHECKING:
+    from .cpu.arcs import arc_costs as arc_costs
+    from .cpu.arcs import cost_matrix as cost_matrix
+    from .cpu.arcs import matrix_smallest_k as matrix_smallest_k
+    from .cpu.arcs import matrix_smallest_k_columns as matrix_smallest_k_columns
+    from .cpu.arcs import merge_arcs as merge_arcs
+    from .cpu.arcs import refine_arcs as refine_arcs
+    from .cpu.arcs import ship_leftovers as ship_leftovers
+    from .cpu.cells import Cells as Cells
+    from .cpu.cells_soft import Lists as Lists
+    from .cpu.costs import unit_rows as unit_rows
+    from .cpu.laguerre2d import Laguerre2D as Laguerre2D
+    from .cpu.laguerre3d import Laguerre3D as Laguerre3D
+    from .cpu.line import c_transform_1d as c_transform_1d
+    from .cpu.line import staircase as staircase
+    from .cpu.line import uniform_masses as uniform_masses
+    from .cpu.line import wasserstein_1d as wasserstein_1d
+    from .cpu.multigrid import Multigrid as Multigrid
+    from .cpu.multigrid import facet_weights as facet_weights
+    from .cpu.quantise import group_means as group_means
+    from .cpu.quantise import group_starts as group_starts
+    from .cpu.quantise import tree_order as tree_order
+    from .cpu.quantise import whole_masses as whole_masses
+    from .cpu.simplex import NetworkSimplex as NetworkSimplex
+
+
+def __getattr__(name: str) -> Any:
+    for file, names in HOST_ONLY.items():
+        if name in names:
+            return getattr(import_module(f".cpu.{file}", __package__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

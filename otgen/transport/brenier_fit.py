@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from otgen_kernels.host import Lists
+from otgen_kernels import host
 
 from .brenier_newton import Block, Smoothed, make_block
 from .brenier_run import HOPED, STREAM, Fit, OutOfBudget, Problem
@@ -216,7 +216,7 @@ class NewtonFit(Fit):
             index = np.array(state[f"block{b}_index"], np.int32)
             gap, depth = (float(v) for v in state[f"block{b}_gaps"])
             terms = np.array(state[f"block{b}_terms"], np.float64)
-            self.blocks.append(Block(Lists(score, index, len(self.h)), terms, gap, depth))
+            self.blocks.append(Block(host.Lists(score, index, len(self.h)), terms, gap, depth))
         self.parts = []
         if "part_score" in state:
             self.parts = [(np.array(state["part_score"], np.float32), np.array(state["part_index"], np.int32))]

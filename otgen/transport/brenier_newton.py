@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from otgen_kernels import host
 from otgen_kernels.constants import LOW
-from otgen_kernels.host import Cells, Lists
 
 MOST_STEPS = 10
 MOST_PRODUCTS = 300
@@ -26,7 +26,7 @@ STALE = 0.5  # share of the depth of its lists by which h may move
 class Block:
     """Samples listed at the heights terms; gap and depth: medians of how far the second and last sites lie below."""
 
-    lists: Lists
+    lists: host.Lists
     terms: np.ndarray
     gap: float
     depth: float
@@ -43,13 +43,13 @@ class Block:
         return float(np.quantile(np.abs(apart), 0.95)) > STALE * self.depth
 
 
-def shifted_terms(cells: Cells, h: np.ndarray) -> np.ndarray:
+def shifted_terms(cells: host.Cells, h: np.ndarray) -> np.ndarray:
     """The heights for scores of centred clouds, at most 0."""
     terms = cells.terms(h)
     return terms - terms.max()
 
 
-def make_block(cells: Cells, top: np.ndarray, index: np.ndarray, h: np.ndarray) -> Block:
+def make_block(cells: host.Cells, top: np.ndarray, index: np.ndarray, h: np.ndarray) -> Block:
     """Make a block of what cells.top found at h, in place."""
     terms = shifted_terms(cells, h)
     gap, depth = float(np.median(top[:, 0] - top[:, 1])), float(np.median(top[:, 0] - top[:, -1]))
@@ -60,7 +60,7 @@ def make_block(cells: Cells, top: np.ndarray, index: np.ndarray, h: np.ndarray) 
     top[missing] = LOW
     if top.shape[1] == len(terms):
         depth = np.inf
-    return Block(Lists(top, index, len(terms)), terms, gap, depth)
+    return Block(host.Lists(top, index, len(terms)), terms, gap, depth)
 
 
 class Smoothed:

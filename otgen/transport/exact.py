@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from otgen_kernels.cpu.line import uniform_masses
+from otgen_kernels import host
 
 from .. import autograd
 from ..arrays import Home, home_beside, is_sparse, read_costs, read_points, read_weights
@@ -185,7 +185,7 @@ class _Masses:
         if (self.a_kept == self.a_kept[0]).all() and (self.b_kept == self.b_kept[0]).all():
             # Whole numbers split without rounding: a uniform plan of n = m points is exactly a permutation.
             mass = float(self.a.sum()) if a is not None else 1.0
-            self.a_kept, self.b_kept, total = uniform_masses(len(self.a_kept), len(self.b_kept))
+            self.a_kept, self.b_kept, total = host.uniform_masses(len(self.a_kept), len(self.b_kept))
             self.unit = mass / total
 
     def restore(self, found: Solution, f: np.ndarray, g: np.ndarray) -> Solution:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from otgen_kernels.cpu import line
+from otgen_kernels import host
 
 from .. import autograd
 from ..arrays import Home, home_beside, read_points, read_weights
@@ -73,9 +73,9 @@ def solve_line(
 ) -> Solution:
     """The monotone plan of x (n, 1) and y (m, 1), its duals made feasible over all pairs, and the gap between them."""
     began = time.perf_counter()
-    rows, cols, mass, _, g = line.staircase(x[:, 0], y[:, 0], a, b, p=p)
+    rows, cols, mass, _, g = host.staircase(x[:, 0], y[:, 0], a, b, p=p)
     g -= weighted_median(g, b)
-    f = line.c_transform_1d(x[:, 0], y[:, 0], g, p=p)
+    f = host.c_transform_1d(x[:, 0], y[:, 0], g, p=p)
     value = float((mass * np.abs(x[rows, 0] - y[cols, 0]) ** p).sum())
     to_means = a @ np.abs(x[:, 0] - np.average(y[:, 0], weights=b)) ** p
     to_means += b @ np.abs(y[:, 0] - np.average(x[:, 0], weights=a)) ** p
@@ -93,14 +93,14 @@ def solve_line(
 
 def _values(x, y, a, b, p):
     if a is None or b is None:
-        return line.wasserstein_1d(x, y, None, None, p=p)
+        return host.wasserstein_1d(x, y, None, None, p=p)
     if not (a.all() and b.all()):
         keep_x, keep_y = a > 0, b > 0
         x, y, a, b = x[keep_x], y[keep_y], a[keep_x], b[keep_y]
     mass = float(a.sum())
     if (a == a[0]).all() and (b == b[0]).all():
-        return line.wasserstein_1d(x, y, None, None, p=p) * mass ** (1 / p)
-    return line.wasserstein_1d(x, y, a / mass, b / mass, p=p) * mass ** (1 / p)
+        return host.wasserstein_1d(x, y, None, None, p=p) * mass ** (1 / p)
+    return host.wasserstein_1d(x, y, a / mass, b / mass, p=p) * mass ** (1 / p)
 
 
 def _gradients(x, y, a, b, p, *, in_weights):
@@ -108,7 +108,7 @@ def _gradients(x, y, a, b, p, *, in_weights):
     n, m = len(x), len(y)
     paired = a is None and n == m and not in_weights  # quantile to quantile: sorting is the whole plan
     if a is None or b is None:
-        a, b, mass = line.uniform_masses(n, m)
+        a, b, mass = host.uniform_masses(n, m)
         a, b = a / mass, b / mass
     keep_x, keep_y = np.flatnonzero(a > 0), np.flatnonzero(b > 0)
     by_x, by_y, by_a, by_b = (np.zeros((x.shape[1], size)) for size in (n, m, n, m))  # a column lies in one piece
@@ -121,7 +121,7 @@ def _gradients(x, y, a, b, p, *, in_weights):
         if paired:
             rows, cols, mass = np.argsort(u), np.argsort(v), a
         else:
-            rows, cols, mass, f, g = line.staircase(u[keep_x], v[keep_y], a[keep_x], b[keep_y], p=p)
+            rows, cols, mass, f, g = host.staircase(u[keep_x], v[keep_y], a[keep_x], b[keep_y], p=p)
         step = u[keep_x[rows]] - v[keep_y[cols]]
         size = np.abs(step)
         power = size ** (p - 1) if p != 2 else size
