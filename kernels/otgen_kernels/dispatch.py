@@ -38,6 +38,7 @@ HOST_ONLY = {
         "uniform_masses",
         "wasserstein_1d",
     ),
+    "line_gradients": ("gradients_1d", "potentials_1d"),
     "multigrid": (
         "Multigrid",
         "facet_weights",
@@ -49,6 +50,7 @@ HOST_ONLY = {
         "whole_masses",
     ),
     "simplex": ("NetworkSimplex",),
+    "slices": ("Slices", "weighted_gram"),
 }
 """Kernels that only ever run on the host, by their file: the names of `otgen_kernels.host`."""
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .cpu.line import staircase as staircase
     from .cpu.line import uniform_masses as uniform_masses
     from .cpu.line import wasserstein_1d as wasserstein_1d
+    from .cpu.line_gradients import gradients_1d as gradients_1d
+    from .cpu.line_gradients import potentials_1d as potentials_1d
     from .cpu.multigrid import Multigrid as Multigrid
     from .cpu.multigrid import facet_weights as facet_weights
     from .cpu.quantise import group_means as group_means
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from .cpu.quantise import tree_order as tree_order
     from .cpu.quantise import whole_masses as whole_masses
     from .cpu.simplex import NetworkSimplex as NetworkSimplex
+    from .cpu.slices import Slices as Slices
+    from .cpu.slices import weighted_gram as weighted_gram
 
 
 def __getattr__(name: str) -> Any:

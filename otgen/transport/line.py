@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +13,7 @@ from otgen_kernels import host
 
 from .. import autograd
 from ..arrays import Home, home_beside, read_points, read_weights
-from .costs import Cost, check_p
-from .potentials import centred, extend_over_points
+from .costs import check_p
 from .solution import Solution, lower_bound, prove, weighted_median
 
 
@@ -48,17 +46,45 @@ def distance(
     scalar: bool,
 ) -> Any:
     """W_p of validated x (n,) or (n, k) and y, back at home; `inputs` are the user's arrays, for gradients."""
-    columns_x, columns_y = x.reshape(len(x), -1), y.reshape(len(y), -1)
-    values = _values(columns_x, columns_y, a, b, p)
-    if not np.isfinite(values).all():
-        raise ValueError("distances between x and y leave the range of float64; got inf. Rescale x and y together.")
+    values, gradients = _solve(
+        x.reshape(len(x), -1), y.reshape(len(y), -1), a, b, p,
+        in_points=autograd.wants_gradient(*inputs[:2]), in_weights=autograd.wants_gradient(*inputs[2:]),
+    )  # fmt: skip
+    check_range(values)
     if not autograd.wants_gradient(*inputs):
         return home.number(values[0]) if scalar else home.array(values)
-    by_x, by_y, by_a, by_b = _gradients(columns_x, columns_y, a, b, p, in_weights=autograd.wants_gradient(*inputs[2:]))
-    if scalar:
-        by_a, by_b = by_a[:, 0], by_b[:, 0]
-    gradients = by_x.reshape(x.shape), by_y.reshape(y.shape), by_a, by_b
-    return autograd.attach(values[0] if scalar else values, home, zip(inputs, gradients))
+    # An array of more axes than its input is a Jacobian; one column has none.
+    shapes = (x.shape, y.shape, *((size,) if scalar else (size, len(values)) for size in (len(x), len(y))))
+    pairs = zip(inputs, (None if g is None else g.T.reshape(shape) for g, shape in zip(gradients, shapes)))
+    return autograd.attach(values[0] if scalar else values, home, pairs)
+
+
+def check_range(values: np.ndarray) -> None:
+    """Raise unless every distance is finite."""
+    if not np.isfinite(values).all():
+        raise ValueError("distances between x and y leave the range of float64; got inf. Rescale x and y together.")
+
+
+class UnitMass(NamedTuple):
+    """Weights of mass 1 of the points that have some; both None: uniform."""
+
+    rows_x: Any
+    rows_y: Any
+    a: np.ndarray | None
+    b: np.ndarray | None
+    mass: float
+
+
+def at_unit_mass(a: np.ndarray | None, b: np.ndarray | None) -> UnitMass:
+    """Drop the points without weight and divide by the mass, for kernels that know neither."""
+    if a is None or b is None:
+        return UnitMass(slice(None), slice(None), None, None, 1.0)
+    rows_x, rows_y = (slice(None) if w.all() else np.flatnonzero(w) for w in (a, b))
+    a, b = a[rows_x], b[rows_y]
+    mass = float(a.sum())
+    if (a == a[0]).all() and (b == b[0]).all():
+        return UnitMass(rows_x, rows_y, None, None, mass)
+    return UnitMass(rows_x, rows_y, a / mass, b / mass, mass)
 
 
 def solve_line(
@@ -91,49 +117,25 @@ def solve_line(
     return found
 
 
-def _values(x, y, a, b, p):
-    if a is None or b is None:
-        return host.wasserstein_1d(x, y, None, None, p=p)
-    if not (a.all() and b.all()):
-        keep_x, keep_y = a > 0, b > 0
-        x, y, a, b = x[keep_x], y[keep_y], a[keep_x], b[keep_y]
-    mass = float(a.sum())
-    if (a == a[0]).all() and (b == b[0]).all():
-        return host.wasserstein_1d(x, y, None, None, p=p) * mass ** (1 / p)
-    return host.wasserstein_1d(x, y, a / mass, b / mass, p=p) * mass ** (1 / p)
+def _solve(x, y, a, b, p, *, in_points, in_weights):
+    """The distance of each column (k,) and, where wanted, its gradients (k, n), (k, m), (k, n), (k, m)."""
+    unit = at_unit_mass(a, b)
+    points, factor = (x[unit.rows_x], y[unit.rows_y]), unit.mass ** (1 / p)
+    if not in_points:
+        values, gradients = host.wasserstein_1d(*points, unit.a, unit.b, p=p), [None, None]
+    else:
+        values, *found = host.gradients_1d(*points, unit.a, unit.b, p=p)
+        gradients = [np.zeros((x.shape[1], len(cloud))) for cloud in (x, y)]
+        gradients[0][:, unit.rows_x], gradients[1][:, unit.rows_y] = (factor * gradient for gradient in found)
+    if in_weights:
+        weights = a / unit.mass, b / unit.mass
+        found = host.potentials_1d(x, y, *weights, values, p=p)
+        gradients += [factor / unit.mass * centred_rows(f, w) for f, w in zip(found, weights)]
+    else:
+        gradients += [None, None]
+    return factor * values, gradients
 
 
-def _gradients(x, y, a, b, p, *, in_weights):
-    """Gradients of each column's distance, in x (n, k), y (m, k), a (n, k), b (m, k); the last two 0 unless wanted."""
-    n, m = len(x), len(y)
-    paired = a is None and n == m and not in_weights  # quantile to quantile: sorting is the whole plan
-    if a is None or b is None:
-        a, b, mass = host.uniform_masses(n, m)
-        a, b = a / mass, b / mass
-    keep_x, keep_y = np.flatnonzero(a > 0), np.flatnonzero(b > 0)
-    by_x, by_y, by_a, by_b = (np.zeros((x.shape[1], size)) for size in (n, m, n, m))  # a column lies in one piece
-    for k in range(x.shape[1]):
-        u, v = x[:, k].astype(np.float64), y[:, k].astype(np.float64)
-        # A power of two brings the column to unit size without rounding; the distance scales with it.
-        exponent = math.frexp(max(np.abs(u).max(), np.abs(v).max()))[1]
-        u, v = np.ldexp(u, -exponent), np.ldexp(v, -exponent)
-        f = g = np.empty(0)
-        if paired:
-            rows, cols, mass = np.argsort(u), np.argsort(v), a
-        else:
-            rows, cols, mass, f, g = host.staircase(u[keep_x], v[keep_y], a[keep_x], b[keep_y], p=p)
-        step = u[keep_x[rows]] - v[keep_y[cols]]
-        size = np.abs(step)
-        power = size ** (p - 1) if p != 2 else size
-        total = float((mass * power * size).sum())
-        if total == 0.0:
-            continue
-        outer = total ** (1 / p - 1) / p
-        slope = np.copysign(outer * p * mass * power, step) * (size > 0)
-        by_x[k] = np.bincount(keep_x[rows], slope, n)
-        by_y[k] = -np.bincount(keep_y[cols], slope, m)
-        if in_weights:
-            f, g = extend_over_points(Cost("euclidean", p), u[:, None], v[:, None], a > 0, b > 0, f, g)
-            by_a[k] = np.ldexp(outer * centred(f, a), exponent)
-            by_b[k] = np.ldexp(outer * centred(g, b), exponent)
-    return by_x.T, by_y.T, by_a.T, by_b.T
+def centred_rows(potentials: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """`centred` of each row of (k, n) with weights (n,) of mass 1."""
+    return potentials - (potentials @ weights)[:, None]

@@ -39,7 +39,7 @@ def wasserstein_1d(x: np.ndarray, y: np.ndarray, a: np.ndarray | None, b: np.nda
 
         run(arrange, 2, serial=columns > 1)
         (xs, a_sorted), (ys, b_sorted) = sides
-        values[k] = _p_mean(xs, ys, a_sorted, b_sorted, total, float(p))
+        values[k] = p_mean(xs, ys, a_sorted, b_sorted, total, float(p))
 
     run(column, columns, serial=columns == 1)
     return values
@@ -89,7 +89,9 @@ def uniform_masses(n: int, m: int) -> tuple[np.ndarray, np.ndarray, float]:
     return np.full(n, float(m // common)), np.full(m, float(n // common)), float(n * (m // common))
 
 
-def _p_mean(xs, ys, a, b, total, p):
+def p_mean(xs: np.ndarray, ys: np.ndarray, a: np.ndarray | None, b: np.ndarray | None, total: float, p: float) -> float:
+    """W_p between sorted points with their weights of mass total; both None is one to one, and total their number."""
+
     def reduce(power: float, scale: float) -> float:
         return _sum_paired(xs, ys, power, scale) if a is None else _sum_segments(xs, ys, a, b, power, scale)
 

@@ -11,7 +11,7 @@ MOVES = 8  # per point: values that agree in all packed bits are put right by in
 
 
 def sort_with(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The values (n,) in ascending order, and the weights (n,) in that order; ties in any order."""
+    """The values (n,) in ascending order, and the weights (n,), of any dtype, in that order; ties in any order."""
     bits = (len(values) - 1).bit_length()
     if len(values) >= LEAST and bits <= MOST_BITS:
         plain = np.ascontiguousarray(values, np.float64)
@@ -40,7 +40,7 @@ def _pack(words, bits):
 def _unpack(packed, bits, values, weights):
     """Values and weights at the packed places, neighbours put right by insertion; False if that takes too long."""
     n = values.size
-    sorted_values, sorted_weights = np.empty(n), np.empty(n)
+    sorted_values, sorted_weights = np.empty(n), np.empty(n, weights.dtype)
     low = np.uint64((1 << bits) - 1)
     moves, most = 0, MOVES * n
     for r in range(n):
