@@ -5,7 +5,20 @@ from __future__ import annotations
 import math
 from decimal import Decimal, localcontext
 
+import numpy as np
+
 from naive import distance
+
+
+class Box:
+    """The uniform measure on [0, 1]^d, which remembers how much was drawn."""
+
+    def __init__(self, dim: int, scale: float = 1.0):
+        self.dim, self.scale, self.drawn = dim, scale, []
+
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        self.drawn.append(n)
+        return self.scale * rng.random((n, self.dim))
 
 
 def dihedral_angle(y, other) -> float:
