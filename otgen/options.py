@@ -53,10 +53,10 @@ def check_progress(progress: Any) -> None:
         raise TypeError(f"progress must be None or a function of one dict; got {type(progress).__name__}. Pass print.")
 
 
-def read_count(n: Any, name: str) -> int:
-    """Return a number of points to draw."""
+def read_count(n: Any, name: str, of: str = "points") -> int:
+    """Return a number of points to draw, or of what `of` says."""
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ValueError(f"{name} must be an int >= 1; got {n!r}. Pass the number of points.")
+        raise ValueError(f"{name} must be an int >= 1; got {n!r}. Pass the number of {of}.")
     return int(n)
 
 
