@@ -4,6 +4,8 @@ from .transport.barycenter import Barycenter as Barycenter
 from .transport.barycenter import barycenter as barycenter
 from .transport.batch import TransportBatch as TransportBatch
 from .transport.couple import couple as couple
+from .transport.discrepancy import energy_distance_squared as energy_distance_squared
+from .transport.discrepancy import mmd_squared as mmd_squared
 from .transport.divergence import sinkhorn_divergence as sinkhorn_divergence
 from .transport.entropic import sinkhorn as sinkhorn
 from .transport.exact import solve as solve
@@ -14,5 +16,7 @@ from .transport.result import ConvergenceError as ConvergenceError
 from .transport.result import ConvergenceWarning as ConvergenceWarning
 from .transport.result import Transport as Transport
 from .transport.semidiscrete import SemiDiscreteOT as SemiDiscreteOT
+from .transport.two_sample import TwoSampleTest as TwoSampleTest
+from .transport.two_sample import two_sample_test as two_sample_test
 
 __version__ = "0.1.0"

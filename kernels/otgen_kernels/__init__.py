@@ -10,6 +10,8 @@ soft_c_transform  v_i = -eps log sum_j b_j exp((h_j - c(x_i, y_j)) / eps)
 soft_average      sum_j b_j exp((f_i + h_j - c(x_i, y_j)) / eps) V_j
 SoftPairs         these, sum p log p and the gradient in x, in both directions, for many h and eps over one x and y
 SoftMatrix        the same over the pairs of a cost matrix
+kernel_sum    a^T K b of K_ij = k(x_i, y_j) for the kernels of MMD, its row and column sums, and its gradients
+kernel_forms  s^T K s for many labellings s of one cloud
 sinkhorn_batch    many small entropic problems, each solved whole; sinkhorn_batch_gradient, plan_mass_batch beside it
 """
 
@@ -20,6 +22,8 @@ from .dispatch import PairIndex as PairIndex
 from .dispatch import SoftMatrix as SoftMatrix
 from .dispatch import SoftPairs as SoftPairs
 from .dispatch import c_transform as c_transform
+from .dispatch import kernel_forms as kernel_forms
+from .dispatch import kernel_sum as kernel_sum
 from .dispatch import plan_mass_batch as plan_mass_batch
 from .dispatch import sinkhorn_batch as sinkhorn_batch
 from .dispatch import sinkhorn_batch_gradient as sinkhorn_batch_gradient

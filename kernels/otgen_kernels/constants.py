@@ -56,5 +56,17 @@ ACTIVE_SHARE = 0.15
 ACTIVE_PARTS = 16
 """Parts of the list that are summed by columns on their own: more than threads gain from, and few enough to add up."""
 
+KERNEL_RUN = 512
+"""Pairs of a row whose kernel is taken together: runs of s, k, its slope and the coordinates of y fit the L1 cache."""
+
+KERNEL_ROWS = 128
+"""Rows whose sums down a column run in the precision of the pairs before they are added up in float64."""
+
+KERNEL_BLOCK = 512
+"""Rows of a block of a cloud: two blocks are a unit of work, and the twenty blocks of 10,000 points keep 8 cores."""
+
+KERNEL_BLOCKS = 64
+"""Blocks of a cloud at most: beyond, they grow with it."""
+
 LOW = np.float32(-1e30)
 """The score of a place without a site: finite, since fastmath may misread an infinity."""

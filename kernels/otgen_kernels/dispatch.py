@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from .cpu import kernel_sum as kernel_sums
     from .cpu import pairs, soft
 
 TWINNED = {
+    "kernel_forms": ("kernel_forms",),
+    "kernel_sum": ("kernel_sum",),
     "pairs": ("PairIndex", "c_transform", "smallest_k"),
     "soft": ("SoftMatrix", "SoftPairs", "soft_average", "soft_c_transform"),
     "soft_batch": ("sinkhorn_batch", "sinkhorn_batch_gradient", "plan_mass_batch"),
@@ -30,6 +33,8 @@ HOST_ONLY = {
     "cells": ("Cells",),
     "cells_soft": ("Lists",),
     "costs": ("unit_rows",),
+    "kernel_forms": ("line_forms",),
+    "kernel_sum": ("kernel_profile",),
     "laguerre2d": ("Laguerre2D",),
     "laguerre3d": ("Laguerre3D",),
     "line": (
@@ -137,6 +142,25 @@ def plan_mass_batch(
     return _soft_batch(x, y).plan_mass_batch(x, y, a, b, f, g, metric=metric, p=p, eps=eps)
 
 
+def kernel_sum(
+    x: np.ndarray, y: np.ndarray | None, a: np.ndarray, b: np.ndarray | None, *, kernel: str, scales: np.ndarray,
+    bandwidth: float, sums: bool, by_x: bool, by_y: bool,
+) -> kernel_sums.KernelSums:  # fmt: skip
+    """Return a^T K b of K_ij = k(x_i, y_j), and as asked K b, K^T a and sum_j b_j grad_x k, sum_i a_i grad_y k.
+
+    x (n, d) and y (m, d) are C-contiguous and of one dtype, in which pairs are worked on; a and b are float64 >= 0.
+    y and b None stand for x and a: each pair is then taken once.
+    """
+    return _kernel_sum(x, y, a, b).kernel_sum(
+        x, y, a, b, kernel=kernel, scales=scales, bandwidth=bandwidth, sums=sums, by_x=by_x, by_y=by_y
+    )
+
+
+def kernel_forms(x: np.ndarray, marks: np.ndarray, *, kernel: str, scales: np.ndarray, bandwidth: float) -> np.ndarray:
+    """Return sum_ij s_i s_j k(x_i, x_j) of every column s of marks (n, P), whose entries are 0 and 1: float64 (P,)."""
+    return _kernel_forms(x, marks).kernel_forms(x, marks, kernel=kernel, scales=scales, bandwidth=bandwidth)
+
+
 def _pairs(*arrays: object) -> ModuleType:
     _check_on_host(*arrays)
     # Imported at the first call: Numba takes a third of a second that `import otgen` should not pay.
@@ -157,6 +181,20 @@ def _soft_batch(*arrays: object) -> ModuleType:
     from .cpu import soft_batch
 
     return soft_batch
+
+
+def _kernel_sum(*arrays: object) -> ModuleType:
+    _check_on_host(*arrays)
+    from .cpu import kernel_sum
+
+    return kernel_sum
+
+
+def _kernel_forms(*arrays: object) -> ModuleType:
+    _check_on_host(*arrays)
+    from .cpu import kernel_forms
+
+    return kernel_forms
 
 
 def _check_on_host(*arrays: object) -> None:

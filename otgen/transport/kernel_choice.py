@@ -1,0 +1,105 @@
+"""The kernels of MMD: their names, scales and bandwidth, and the median heuristic."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..options import is_real
+
+SCALES: dict[str, tuple[float, ...]] = {
+    "gaussian": (1.0,),
+    "laplace": (1.0,),
+    "imq": (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+    "rational_quadratic": (0.2, 0.5, 1.0, 2.0, 5.0),
+    "polynomial": (),
+    "energy": (),
+}
+"""The kernels, and the scales that each is summed over by default."""
+
+MEDIAN_POINTS = 1_000
+"""Points whose pairs the median is taken of, at most: its error is then about 1 % of the distances' spread."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel by its name, the scales it is summed over, and its bandwidth h: a length, None for the median."""
+
+    name: str
+    scales: tuple[float, ...]
+    bandwidth: float | None
+
+    def options(self, x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, rng: Any) -> dict[str, Any]:
+        """What the kernel layer takes: the median worked out where it is asked for, of clouds weighted by a and b."""
+        h = self.bandwidth
+        if h is None:
+            h = median_distance(x, y, a, b, rng) if self.scales else 1.0
+        return {"kernel": self.name, "scales": np.array(self.scales or (1.0,)), "bandwidth": h}
+
+
+def parse_kernel(kernel: Any, scales: Any, bandwidth: Any) -> Kernel:
+    """Return the Kernel that was named; raise where it is unknown or has no such option."""
+    if not isinstance(kernel, str) or kernel not in SCALES:
+        raise ValueError(
+            f"kernel must be one of {', '.join(SCALES)}; got {kernel!r}. WAE's is 'imq', KID's 'polynomial'."
+        )
+    if not SCALES[kernel]:
+        for name, value, default in (("scales", scales, None), ("bandwidth", bandwidth, "median")):
+            if value is not default and value != default:
+                raise ValueError(f"{name} must be left out for kernel='{kernel}', which has none; got {value!r}.")
+        return Kernel(kernel, (), None)
+    if bandwidth != "median" and (not is_real(bandwidth) or not 0 < bandwidth < math.inf):
+        raise ValueError(
+            f"bandwidth must be 'median' or a finite length > 0; got {bandwidth!r}. "
+            "Pass h, in the units of x, where kernels are written in |x - y|^2 / h^2."
+        )
+    return Kernel(kernel, _read_scales(kernel, scales), None if bandwidth == "median" else float(bandwidth))
+
+
+def _read_scales(kernel: str, scales: Any) -> tuple[float, ...]:
+    if scales is None:
+        return SCALES[kernel]
+    values = tuple(scales) if isinstance(scales, (list, tuple, np.ndarray)) else ()
+    if not values or not all(is_real(value) and 0 < value < math.inf for value in values):
+        raise ValueError(
+            f"scales must be a list of finite numbers > 0, which the kernel is summed over; got {scales!r}. "
+            f"Leave it None for {list(SCALES[kernel])}."
+        )
+    return tuple(float(value) for value in values)
+
+
+def median_distance(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
+    """Return h, h^2 the median of |z - z'|^2 over pairs of different points of both clouds; 1 where all coincide.
+
+    Each cloud has half of the mass. Of more than MEDIAN_POINTS points so many are drawn: without replacement where all
+    weigh the same, else by their weights, with replacement.
+    """
+    from scipy.spatial.distance import pdist  # a tenth of a second that `import otgen` should not pay
+
+    points, mass = np.concatenate([x, y]), np.concatenate([a / a.sum(), b / b.sum()])
+    if len(points) > MEDIAN_POINTS:
+        even = (a == a[0]).all() and (b == b[0]).all() and len(a) == len(b)
+        chosen = rng.choice(len(points), MEDIAN_POINTS, replace=not even, p=None if even else mass / mass.sum())
+        points, mass = points[chosen], np.ones(MEDIAN_POINTS)
+    exponent = int(np.frexp(np.abs(points).max())[1])
+    scaled = np.ldexp(points.astype(np.float64), -exponent)
+    squares = pdist(scaled - scaled.mean(0), "sqeuclidean")
+    apart = squares > 0.0
+    if not apart.any():
+        return 1.0
+    first, second = np.triu_indices(len(points), 1)
+    weights = (mass[first] * mass[second])[apart]
+    return float(np.ldexp(np.sqrt(_weighted_median(squares[apart], weights)), exponent))
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """The value that half of the weight lies below; the mean of two where it lies between them."""
+    if (weights == weights[0]).all():
+        return float(np.median(values))
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weights[order])
+    at = int(np.searchsorted(below, 0.5 * below[-1]))
+    return float(values[order[at]])
