@@ -49,13 +49,40 @@ def read_points(x: Any, y: Any, *, columns: bool = False) -> tuple[np.ndarray, n
     return plain(x, dtype), plain(y, dtype), Home(dtype, device)
 
 
-def read_queries(x_new: Any, d: int) -> tuple[np.ndarray, Home]:
-    """Return x_new (k, d) as read_points returns x, and its home."""
-    device = common_home(x_new=x_new)
-    x_new = _read_cloud(x_new, "x_new", columns=False)
-    if x_new.shape[1] != d:
-        raise ValueError(f"x_new must have shape (k, {d}), as x; got shape {x_new.shape}. Match their columns.")
+def read_queries(x_new: Any, d: int | None, name: str = "x_new", like: str = "x") -> tuple[np.ndarray, Home]:
+    """Return x_new (k, d) as read_points returns x, and its home; None is any d. Errors say `name`, as `like`."""
+    device = common_home(**{name: x_new})
+    x_new = _read_cloud(x_new, name, columns=False)
+    if d is not None and x_new.shape[1] != d:
+        raise ValueError(f"{name} must have shape (k, {d}), as {like}; got shape {x_new.shape}. Match their columns.")
     return plain(x_new, x_new.dtype), Home(x_new.dtype, device)
+
+
+def read_normal(mean: Any, cov: Any, side: str) -> tuple[np.ndarray, np.ndarray, np.dtype]:
+    """Return a mean (d,) and a covariance (d, d), symmetric to the bit, in float64, and the precision they came in.
+
+    Entries may differ from their mirror images by 64 sqrt(d) eps of the largest entry.
+    """
+    mean, cov = host(mean, f"mean_{side}"), host(cov, f"cov_{side}")
+    if mean.ndim != 1 or mean.size == 0:
+        raise ValueError(f"mean_{side} must have shape (d,) with d >= 1; got shape {mean.shape}. Reshape it.")
+    d = len(mean)
+    if cov.shape != (d, d):
+        raise ValueError(
+            f"cov_{side} must have shape ({d}, {d}), as mean_{side} has {d} entries; got shape {cov.shape}. "
+            "Pass a full matrix: numpy.diag(variances) for independent coordinates."
+        )
+    check_finite(mean, f"mean_{side}")
+    check_finite(cov, f"cov_{side}")
+    exact = cov.astype(np.float64)
+    unlike, slack = np.abs(exact - exact.T), 64 * math.sqrt(d) * float(np.finfo(cov.dtype).eps)
+    if unlike.max() > slack * np.abs(exact).max():
+        i, j = (int(k) for k in np.unravel_index(np.argmax(unlike), unlike.shape))
+        raise ValueError(
+            f"cov_{side} must be symmetric; cov_{side}[{i}, {j}] is {float(exact[i, j])!r} and cov_{side}[{j}, {i}] is "
+            f"{float(exact[j, i])!r}. Pass 0.5 * (cov_{side} + cov_{side}.T)."
+        )
+    return plain(mean, np.dtype(np.float64)), 0.5 * (exact + exact.T), np.promote_types(mean.dtype, cov.dtype)
 
 
 def read_clouds(clouds: dict[str, Any]) -> tuple[list[np.ndarray], Home]:
