@@ -17,9 +17,8 @@ from ..arrays import Home, host, read_clouds, read_masses
 from . import map_files
 from .extension import Extension
 from .frame import Frame, check_sizes, frame_of
-from .power_newton import PowerCells
 from .result import warn
-from .semidiscrete_fit import CellError, Fit, Limits, Locator, Targets, Value, fit_exact, fit_sampled
+from .semidiscrete_fit import CellError, Fit, Limits, Locator, Outlines, Targets, Value, fit_exact, fit_sampled
 from .semidiscrete_options import (
     METHODS,
     check_limits,
@@ -131,6 +130,7 @@ class SemiDiscreteOT:
         home, double = self._home, np.dtype(np.float64)
         self._source, self._targets, self._found = source, targets, found
         self._locate = Locator(targets.points, found.heights, found.frame)
+        self._outlines = Outlines(targets, source, found.heights, found.frame)
         heights = found.frame.heights_out(found.heights, targets.points)
         self._heights = heights - targets.masses @ heights
         self.method_, self.converged_, self.message_ = method, bool(found.converged), found.message
@@ -171,7 +171,7 @@ class SemiDiscreteOT:
     def cells(self, rows: Any = None) -> list[Array]:
         """The corners of the cells of the targets `rows`, None for all, as `cell` gives each."""
         self._check_fitted()
-        source, targets = self._source, self._targets
+        source = self._source
         if not isinstance(source, Convex) or source.dim not in (2, 3):
             raise ValueError(
                 f"cell needs a box, a polygon, a polyhedron or an image as source, in 2 or 3 dimensions; got "
@@ -180,11 +180,7 @@ class SemiDiscreteOT:
         rows = np.arange(len(self._y)) if rows is None else np.asarray(rows)
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or ((rows < 0) | (rows >= len(self._y))).any():
             raise ValueError(f"i must be an int from 0 to {len(self._y) - 1}, that of a target; got {rows.tolist()}.")
-        frame = self._found.frame
-        power = PowerCells(targets.points, source, frame, None)
-        place = targets.spread(np.arange(len(targets.points), dtype=np.float64), -1.0).astype(int)[rows]
-        found = iter(power.outlines(self._found.heights, place[place >= 0]))
-        return [frame.x_out(next(found)) if where >= 0 else np.empty((0, source.dim)) for where in place]
+        return self._outlines(rows)
 
     def domain_corners(self) -> Array:
         """The corners (k, d) of the convex domain: the source's support."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from .brenier_run import STREAM
 from .cell_error import Chi2, estimate_chi2
 from .frame import Frame, frame_of
 from .map_files import Checkpoint
-from .power_newton import fit_newton
+from .power_newton import PowerCells, fit_newton
 from .sources import Convex, Framed, Source
 
 Array = np.ndarray
@@ -140,6 +141,27 @@ class Locator:
             scores = unit @ self.sites.T + np.ldexp(self.heights, -size[part][:, None])
             out[part] = scores.argmax(1)
         return out
+
+
+class Outlines:
+    """Finds the corners of cells: what they are cut by is made at the first call, and kept."""
+
+    def __init__(self, targets: Targets, source: Source | None, heights: Array, frame: Frame) -> None:
+        self._targets, self._source, self._heights, self._frame = targets, source, heights, frame
+
+    def __call__(self, rows: Array) -> list[Array]:
+        """The corners of the cells of the targets `rows`, in the user's coordinates; none where there is no cell."""
+        targets = self._targets
+        place = targets.spread(np.arange(len(targets.points), dtype=np.float64), -1.0).astype(int)[rows]
+        found = iter(self._power.outlines(self._heights, place[place >= 0]))
+        return [
+            self._frame.x_out(next(found)) if where >= 0 else np.empty((0, len(self._frame.at_x))) for where in place
+        ]
+
+    @cached_property
+    def _power(self) -> PowerCells:
+        assert isinstance(self._source, Convex)
+        return PowerCells(self._targets.points, self._source, self._frame, None)
 
 
 def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved: Checkpoint | None) -> Fit:

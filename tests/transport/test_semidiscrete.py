@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
 from otgen import ConvergenceWarning
+from otgen.transport import semidiscrete_fit
 from otgen.transport.semidiscrete import PARAMETERS, SemiDiscreteOT
 from tolerance import tol
 
@@ -126,6 +128,27 @@ def test_equal_targets_share_their_cell_in_proportion_to_their_masses(y):
     assert estimator.assign(estimator.cell_centers_[:40]).tolist() == [*range(30), *range(10)]
     assert estimator.value_.value == pytest.approx(once.value_.value, rel=1e-9)
     np.testing.assert_array_equal(estimator.cell(33), estimator.cell(3))
+
+
+def test_cells_one_by_one_are_cut_from_one_tree(y, rng, monkeypatch):
+    estimator, made = fitted(y), []
+
+    class Counted(semidiscrete_fit.PowerCells):
+        def __init__(self, *arguments):
+            made.append(arguments)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(semidiscrete_fit, "PowerCells", Counted)
+    together = estimator.cells()
+    for i in range(30):
+        np.testing.assert_array_equal(estimator.cell(i), together[i])
+    with ThreadPoolExecutor(4) as threads:
+        for corners, expected in zip(threads.map(estimator.cell, range(30)), together):
+            np.testing.assert_array_equal(corners, expected)
+    assert len(made) == 1
+    other = rng.random((7, 2))
+    assert len(estimator.fit(other).cells()) == 7 and len(made) == 2  # those of the new fit
+    np.testing.assert_array_equal(estimator.cell(3), fitted(other).cell(3))
 
 
 @pytest.mark.parametrize("d", [2, 3])
