@@ -43,9 +43,7 @@ class Kernel:
 def parse_kernel(kernel: Any, scales: Any, bandwidth: Any) -> Kernel:
     """Return the Kernel that was named; raise where it is unknown or has no such option."""
     if not isinstance(kernel, str) or kernel not in SCALES:
-        raise ValueError(
-            f"kernel must be one of {', '.join(SCALES)}; got {kernel!r}. WAE's is 'imq', KID's 'polynomial'."
-        )
+        raise ValueError(f"kernel must be one of {', '.join(SCALES)}; got {kernel!r}. Pass 'imq', the default.")
     if not SCALES[kernel]:
         for name, value, default in (("scales", scales, None), ("bandwidth", bandwidth, "median")):
             if value is not default and value != default:

@@ -71,7 +71,8 @@ class Comparison:
             return float(len(self.kernel.scales)), 0.0, rest
         z = z.astype(np.float64)
         base = np.einsum("ij,ij->i", z, z) / z.shape[1] + 1.0
-        return base**3, (3.0 / z.shape[1]) * base[:, None] ** 2 * z, rest
+        with np.errstate(over="ignore"):  # an infinite sum is refused where it is used
+            return base**3, (3.0 / z.shape[1]) * base[:, None] ** 2 * z, rest
 
     @staticmethod
     def _sums(z: np.ndarray, points: np.ndarray, weights: np.ndarray, options: dict[str, Any]) -> np.ndarray:

@@ -14,9 +14,9 @@ from otgen_kernels import host, kernel_forms, kernel_sum
 from ..arrays import read_points
 from ..options import check_progress, read_count, read_seed
 from .costs import check_p
+from .directions import orthogonal
 from .exact import wasserstein
 from .kernel_choice import Kernel, parse_kernel
-from .directions import orthogonal
 
 STATISTICS = ("mmd", "energy", "wasserstein", "sliced")
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
@@ -75,7 +75,7 @@ def two_sample_test(
     the labels; "energy", energy_distance_squared; "wasserstein", exact W_p (p None: 1); "sliced", sliced W_p (p None:
     2) along n_projections orthogonal directions. The first two take each pair's kernel once for 256 labellings, the
     last sorts each line once; "wasserstein" in more than one dimension solves a transport problem a permutation.
-    Discrepancies closer than rounding (4 roundings of the mean kernel) count as equal, which can only raise p_value.
+    Discrepancies closer than rounding (4 roundings of the kernel's mean size) count as equal, which can only raise p_value.
     progress is called with {"permutations", "of", "seconds"}. Raises ValueError or TypeError for bad input.
     Source: Gretton et al., JMLR 13 (2012); Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010), the + 1.
     """
@@ -137,8 +137,10 @@ class _Kernels:
         whole = kernel_sum(pooled, None, ones, None, **self._options, sums=True, by_x=False, by_y=False)
         assert whole.rows is not None
         self._rows, self._total = whole.rows, whole.total
-        self._same = self._diagonal() if unbiased else np.zeros(len(pooled))
-        self.rounding = 4.0 * float(np.finfo(pooled.dtype).eps) * abs(self._total) / len(pooled) ** 2
+        same = self._diagonal()
+        self._same = same if unbiased else np.zeros(len(pooled))
+        size = abs(self._total) / len(pooled) ** 2 + float(same.mean())
+        self.rounding = 4.0 * float(np.finfo(pooled.dtype).eps) * size
 
     def _diagonal(self) -> np.ndarray:
         if self._options["kernel"] != "polynomial":

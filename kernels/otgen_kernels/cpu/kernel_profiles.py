@@ -45,7 +45,7 @@ def constants(kernel: str, scales: np.ndarray, bandwidth: float, d: int, dtype: 
     elif kind == IMQ:
         rows = [C, zero, zero]
     else:
-        h = np.clip(bandwidth, most**-0.5, most**0.5) * np.ones(len(scales))
+        h = np.clip(bandwidth, 1.0 / most, most) * np.ones(len(scales))  # its tail is heavier
         rows = [0.5 / (scales * h * h), -scales, -1.0 / (h * h)]
     return np.array([*rows, np.ones(len(scales))], dtype)
 

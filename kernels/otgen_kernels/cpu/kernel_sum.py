@@ -96,6 +96,8 @@ def rounds(n: int, m: int | None, scatter: bool) -> Iterator[list[Unit]]:
             yield [Unit(*rows[i], *columns[j], False) for i, j in pairs if j < len(columns)]
     else:
         yield [Unit(*block, *block, False) for block in rows]
+        if len(rows) == 1:
+            return
         players = len(rows) + len(rows) % 2  # the circle method of a tournament; an odd one out rests
         for turn in range(players - 1):
             ring = [players - 1, *((turn + k) % (players - 1) for k in range(players - 1))]

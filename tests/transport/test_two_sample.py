@@ -1,0 +1,152 @@
+"""Permutation tests: their statistics are the public ones, and their p-values hold their level."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+import otgen
+from otgen.transport.kernel_choice import parse_kernel
+from otgen.transport.two_sample import STATISTICS, _Kernels, _Lines
+
+
+def samples(n=30, m=20, d=2, shift=0.0, seed=0, dtype=np.float64):
+    rng = np.random.default_rng((seed, n, m, d))
+    return rng.normal(size=(n, d)).astype(dtype), (rng.normal(size=(m, d)) + shift).astype(dtype)
+
+
+def public(statistic, x, y):
+    return {
+        "mmd": lambda: otgen.mmd_squared(x, y),
+        "energy": lambda: otgen.energy_distance_squared(x, y),
+        "wasserstein": lambda: otgen.wasserstein(x, y),
+    }[statistic]()
+
+
+@pytest.mark.parametrize("d", [1, 3, 10])
+@pytest.mark.parametrize("statistic", ["mmd", "energy", "wasserstein"])
+def test_the_statistic_is_the_public_discrepancy(statistic, d):
+    x, y = samples(d=d, shift=0.5)
+    found = otgen.two_sample_test(x, y, statistic=statistic, n_permutations=5)
+    assert found.statistic == pytest.approx(public(statistic, x, y), rel=1e-9) and found.n_permutations == 5
+    assert found.p_value in {k / 6 for k in range(1, 7)} and found.name == statistic
+    assert repr(found).startswith(f"TwoSampleTest: {statistic} ")
+
+
+def test_the_sliced_statistic_is_that_along_its_lines(rng):
+    x, y = samples(d=3, shift=0.5)
+    values, marks = np.concatenate([x, y]) @ rng.normal(size=(3, 4)), (np.arange(50) < 30)[:, None]
+    expected = np.mean([otgen.wasserstein_1d(values[:30, k], values[30:, k], p=2) ** 2 for k in range(4)]) ** 0.5
+    assert _Lines(values, 2.0)(marks)[0] == pytest.approx(expected, rel=1e-12)
+    found = otgen.two_sample_test(x, y, statistic="sliced", n_permutations=9, n_projections=300)
+    assert found.statistic == pytest.approx(otgen.sliced_wasserstein(x, y, n_projections=300).value, rel=0.1)
+
+
+@pytest.mark.parametrize("kernel", ["imq", "polynomial", "energy"])
+@pytest.mark.parametrize("unbiased", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_each_permutation_has_the_value_of_its_own_clouds(rng, kernel, unbiased, dtype):
+    x, y = samples(12, 9, 2, dtype=dtype)
+    pooled = np.concatenate([x, y])
+    given = "median" if kernel != "imq" else 0.8
+    discrepancy = _Kernels(pooled, 12, parse_kernel(kernel, None, given), rng, unbiased=unbiased)
+    marks = rng.permuted(np.broadcast_to(np.arange(21) < 12, (7, 21)), axis=1).T
+    estimator = "unbiased" if unbiased else "biased"
+    expected = [
+        otgen.mmd_squared(
+            pooled[s].astype(float), pooled[~s].astype(float), kernel=kernel, bandwidth=given, estimator=estimator
+        )
+        for s in marks.T
+    ]
+    assert np.abs(discrepancy(marks) - expected).max() <= discrepancy.rounding + 1e-12
+
+
+def test_the_p_value_is_that_of_all_labellings():
+    """4 + 3 points have 35 labellings: sampled p-values tend to the share of those that reach the statistic."""
+    x, y = samples(4, 3, 1, shift=1.0)
+    pooled = np.concatenate([x, y])
+    values = []
+    for chosen in itertools.combinations(range(7), 4):
+        rest = [k for k in range(7) if k not in chosen]
+        values.append(otgen.energy_distance_squared(pooled[list(chosen)], pooled[rest]))
+    share = np.mean(np.array(values) >= otgen.energy_distance_squared(x, y) - 1e-12)
+    found = otgen.two_sample_test(x, y, statistic="energy", n_permutations=20_000)
+    assert found.p_value == pytest.approx(share, abs=4.0 * np.sqrt(share * (1 - share) / 20_000) + 1e-4)
+
+
+@pytest.mark.parametrize("statistic", ["mmd", "energy", "sliced"])
+def test_the_level_holds_where_the_distributions_are_one(statistic):
+    p_values = [
+        otgen.two_sample_test(*samples(9, 7, seed=k), statistic=statistic, n_permutations=19, seed=k).p_value
+        for k in range(300)
+    ]
+    for alpha in (0.05, 0.1, 0.5):
+        assert np.mean(np.array(p_values) <= alpha) <= alpha + 4.0 * np.sqrt(alpha * (1 - alpha) / 300)
+    assert np.mean(p_values) == pytest.approx(0.525, abs=0.08)  # uniform on 1/20 ... 1
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_a_shift_is_found_and_a_seed_repeats_it(statistic):
+    x, y = samples(40, 30, shift=2.0, dtype=np.float32)
+    found = otgen.two_sample_test(torch.tensor(x), torch.tensor(y), statistic=statistic, n_permutations=49, seed=3)
+    assert found.p_value == 1 / 50 and found.statistic > found.null_quantiles[0.99] >= found.null_quantiles[0.5]
+    assert found.null_quantiles[0.9] == pytest.approx(np.quantile(found.null, 0.9))
+    again = otgen.two_sample_test(x, y, statistic=statistic, n_permutations=49, seed=3)
+    np.testing.assert_array_equal(found.null, again.null)
+    other = otgen.two_sample_test(x, y, statistic=statistic, n_permutations=49, seed=4)
+    assert (other.null != found.null).any()
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_labels_that_change_nothing_count_as_equal(statistic):
+    x = np.zeros((6, 2))
+    assert otgen.two_sample_test(x, x[:4], statistic=statistic, n_permutations=19).p_value == 1.0
+    # Two places, one for each sample: of the 20 labellings 2 reach what is observed, and rounding must not part them.
+    y = np.ones((3, 3)) / 3
+    found = otgen.two_sample_test(0.1 * y, 0.7 * y, statistic=statistic, n_permutations=199)
+    assert found.p_value == (1 + int(np.isclose(found.null, found.statistic, rtol=1e-6).sum())) / 200
+    assert 0.02 < found.p_value < 0.25
+
+
+def test_it_reports_and_can_be_interrupted():
+    x, y = samples()
+    seen = []
+    otgen.two_sample_test(x, y, n_permutations=600, progress=seen.append)
+    assert [info["permutations"] for info in seen] == [255, 511, 600] and seen[0]["of"] == 600
+
+    def stop(info):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        otgen.two_sample_test(x, y, progress=stop)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"statistic": "ks"}, r"statistic must be one of mmd, energy, wasserstein, sliced; got 'ks'"),
+        ({"n_permutations": 0}, r"n_permutations must be an int >= 1; got 0"),
+        ({"n_permutations": 9.0}, r"n_permutations must be an int >= 1; got 9.0"),
+        ({"n_projections": 0}, r"n_projections must be an int >= 1; got 0"),
+        ({"seed": "x"}, r"seed must be an int >= 0"),
+        ({"p": 0.5}, r"p must be a finite number >= 1; got 0.5"),
+        ({"kernel": "rbf"}, r"kernel must be one of"),
+    ],
+)
+def test_what_it_refuses(given, says):
+    with pytest.raises(ValueError, match=says):
+        otgen.two_sample_test(*samples(), **given)
+
+
+def test_what_it_refuses_of_samples():
+    x, y = samples()
+    with pytest.raises(ValueError, match=r"x and y must have two points each for statistic='mmd'; got 1 and 20"):
+        otgen.two_sample_test(x[:1], y)
+    assert otgen.two_sample_test(x[:1], y, statistic="energy", n_permutations=9).p_value > 0
+    with pytest.raises(TypeError, match=r"progress must be None or a function"):
+        otgen.two_sample_test(x, y, progress=3)
+    with pytest.raises(ValueError, match=r"y must be finite"):
+        otgen.two_sample_test(x, np.full((3, 2), np.nan))
