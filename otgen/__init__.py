@@ -11,7 +11,12 @@ from .transport.entropic import sinkhorn as sinkhorn
 from .transport.exact import solve as solve
 from .transport.exact import solve_sample as solve_sample
 from .transport.exact import wasserstein as wasserstein
+from .transport.frechet import frechet_distance as frechet_distance
+from .transport.gaussian import GaussianMap as GaussianMap
+from .transport.gaussian import gaussian_map as gaussian_map
+from .transport.gaussian import gaussian_wasserstein as gaussian_wasserstein
 from .transport.line import wasserstein_1d as wasserstein_1d
+from .transport.moments import GaussianMoments as GaussianMoments
 from .transport.result import ConvergenceError as ConvergenceError
 from .transport.result import ConvergenceWarning as ConvergenceWarning
 from .transport.result import Transport as Transport

@@ -60,17 +60,17 @@ class Samples:
     def of(cls, points: np.ndarray) -> Samples:
         exponent = math.frexp(float(np.abs(points).max()))[1]
         n, d = points.shape
-        moments = GaussianMoments()
-        for block in blocks(points, exponent):
-            moments.update(block)
         if n <= d:
-            centered = _centered(points, exponent, moments.mean)
+            mean, centered = _centered(points, exponent)
             rows = centered[1:] + centered[0] / (math.sqrt(n) - 1.0)
             spread = Spread(rows / math.sqrt(n - 1), rows=True)
         else:
-            spread = Spread(moments.covariance)
+            moments = GaussianMoments()
+            for block in blocks(points, exponent):
+                moments.update(block)
+            mean, spread = moments.mean, Spread(moments.covariance)
         spread.exponent += exponent
-        return cls(points, exponent, Normal(np.ldexp(moments.mean, exponent), spread))
+        return cls(points, exponent, Normal(np.ldexp(mean, exponent), spread))
 
     def gradient(self, pair: Pair, side: int, by_mean: np.ndarray) -> np.ndarray:
         """The derivative (n, d) of the squared distance, by_mean (d,) that in the mean."""
@@ -80,15 +80,19 @@ class Samples:
             found = np.vstack([by_rows.sum(axis=0) / (math.sqrt(n) - 1.0), by_rows])
             found -= found.mean(axis=0)
         else:
-            mean = np.ldexp(self.law.mean, -self.exponent)
-            centered = _centered(self.points, self.exponent, mean)
+            _, centered = _centered(self.points, self.exponent)
             found = np.ldexp(centered @ pair.slope(side), self.exponent) * (2.0 / (n - 1))
         return found + by_mean / n
 
 
-def _centered(points: np.ndarray, exponent: int, mean: np.ndarray) -> np.ndarray:
-    centered = np.ldexp(points.astype(np.float64), -exponent) - mean
-    return centered - centered.mean(axis=0)  # the mean of large numbers is rounded; that of small ones less
+def _centered(points: np.ndarray, exponent: int) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of the points times 2^-exponent, and the points less it."""
+    centered = np.ldexp(points.astype(np.float64), -exponent)
+    start = centered.mean(axis=0)
+    centered -= start
+    rest = centered.mean(axis=0)  # the mean of large numbers is rounded; that of small ones less
+    centered -= rest
+    return start + rest, centered
 
 
 def _law_of(moments: GaussianMoments) -> Normal:

@@ -28,6 +28,7 @@ class GaussianMoments:
         self._pending = np.empty((0, 0))
         self._waiting = 0
         self._sums: _Sums | None = None
+        self._found: _Sums | None = None  # the total, until more comes
 
     @property
     def count(self) -> int:
@@ -42,9 +43,15 @@ class GaussianMoments:
 
     @property
     def covariance(self) -> np.ndarray:
-        """The covariance (d, d) of the samples, divided by count - 1. Raises ValueError for fewer than two."""
+        """The covariance (d, d) of the samples, divided by count - 1.
+
+        Raises ValueError for fewer than two samples, and where it overflows.
+        """
         sums = self._total(2)
-        return sums.scatter / (sums.count - 1)
+        found = sums.scatter / (sums.count - 1)
+        if not np.isfinite(found).all():
+            raise ValueError("the covariance leaves the range of float64; got inf. Rescale the samples.")
+        return found
 
     def update(self, batch: Any) -> GaussianMoments:
         """Add the rows of batch (n, d), a NumPy array or a tensor (of which no gradient is kept), and return self.
@@ -55,7 +62,7 @@ class GaussianMoments:
         if not self._d:
             self._d = batch.shape[1]
             self._pending = np.empty((min(MOST_ROWS, max(1, BLOCK_BYTES // (8 * self._d))), self._d))
-        taken = 0
+        self._found, taken = None, 0
         while taken < len(batch):
             part = batch[taken : taken + len(self._pending) - self._waiting]
             self._pending[self._waiting : self._waiting + len(part)] = part
@@ -79,7 +86,7 @@ class GaussianMoments:
         if not self._d:
             self._d, self._pending = other._d, np.empty_like(other._pending)
         mine, theirs = self._all(), other._total(1)
-        self._sums, self._waiting = mine.joined(theirs) if mine else theirs, 0
+        self._sums, self._waiting, self._found = mine.joined(theirs) if mine else theirs, 0, None
         return self
 
     def _total(self, least: int) -> _Sums:
@@ -87,9 +94,9 @@ class GaussianMoments:
         if self.count < least:
             what = "a covariance needs two samples" if least == 2 else "a mean needs one"
             raise ValueError(f"{what}; count is {self.count}. Call update with more.")
-        found = self._all()
-        assert found is not None
-        return found
+        self._found = self._found or self._all()
+        assert self._found is not None
+        return self._found
 
     def _all(self) -> _Sums | None:
         if not self._waiting:
@@ -111,13 +118,15 @@ class _Sums:
         centered = rows - start
         center = centered.mean(axis=0)
         centered -= center
-        return cls(len(rows), start, center, centered.T @ centered)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return cls(len(rows), start, center, centered.T @ centered)
 
     def joined(self, other: _Sums) -> _Sums:
         count, share = self.count + other.count, other.count / (self.count + other.count)
         step = (other.origin - self.origin) + (other.center - self.center)
-        scatter = self.scatter + other.scatter
-        scatter += np.outer(step, step * (self.count * share))
+        with np.errstate(over="ignore", invalid="ignore"):
+            scatter = self.scatter + other.scatter
+            scatter += np.outer(step, step * (self.count * share))
         return _Sums(count, self.origin, self.center + step * share, scatter)
 
 
