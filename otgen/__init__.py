@@ -16,11 +16,15 @@ from .transport.gaussian import GaussianMap as GaussianMap
 from .transport.gaussian import gaussian_map as gaussian_map
 from .transport.gaussian import gaussian_wasserstein as gaussian_wasserstein
 from .transport.line import wasserstein_1d as wasserstein_1d
+from .transport.max_sliced import max_sliced_wasserstein as max_sliced_wasserstein
 from .transport.moments import GaussianMoments as GaussianMoments
 from .transport.result import ConvergenceError as ConvergenceError
 from .transport.result import ConvergenceWarning as ConvergenceWarning
 from .transport.result import Transport as Transport
 from .transport.semidiscrete import SemiDiscreteOT as SemiDiscreteOT
+from .transport.sliced import sliced_wasserstein as sliced_wasserstein
+from .transport.sliced_result import MaxSlicedWasserstein as MaxSlicedWasserstein
+from .transport.sliced_result import SlicedWasserstein as SlicedWasserstein
 from .transport.two_sample import TwoSampleTest as TwoSampleTest
 from .transport.two_sample import two_sample_test as two_sample_test
 
