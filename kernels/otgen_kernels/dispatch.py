@@ -48,6 +48,7 @@ HOST_ONLY = {
         "Multigrid",
         "facet_weights",
     ),
+    "pool": ("run",),
     "quantise": (
         "group_means",
         "group_starts",
@@ -55,6 +56,7 @@ HOST_ONLY = {
         "whole_masses",
     ),
     "simplex": ("NetworkSimplex",),
+    "small_transport": ("small_transport",),
     "slices": ("Slices", "weighted_gram"),
 }
 """Kernels that only ever run on the host, by their file: the names of `otgen_kernels.host`."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .cpu.line_gradients import potentials_1d as potentials_1d
     from .cpu.multigrid import Multigrid as Multigrid
     from .cpu.multigrid import facet_weights as facet_weights
+    from .cpu.pool import run as run
     from .cpu.quantise import group_means as group_means
     from .cpu.quantise import group_starts as group_starts
     from .cpu.quantise import tree_order as tree_order
@@ -40,10 +41,13 @@ if TYPE_CHECKING:
     from .cpu.simplex import NetworkSimplex as NetworkSimplex
     from .cpu.slices import Slices as Slices
     from .cpu.slices import weighted_gram as weighted_gram
+    from .cpu.small_transport import small_transport as small_transport
 
 
 def __getattr__(name: str) -> Any:
     for file, names in HOST_ONLY.items():
         if name in names:
-            return getattr(import_module(f".cpu.{file}", __package__), name)
+            found = getattr(import_module(f".cpu.{file}", __package__), name)
+            globals()[name] = found  # the next look-up finds it: a small problem takes no longer than forty of these
+            return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,6 +19,7 @@ import numpy as np
 from otgen_kernels import host
 
 from ..options import check_size
+from . import small
 from .multiscale import ALL_ARCS, Level, matrix_levels, point_levels
 from .pricing import MatrixCosts, PointCosts
 from .solution import MEAN_SHARE, RAISE, Progress, Solution, lower_bound, prove, starting_price, weighted_median
@@ -56,9 +57,13 @@ def solve_points(
         x, y = host.unit_rows(x), host.unit_rows(y)
         metric, p, unit = "euclidean", 2 * p, 0.5**p
     x_order, y_order = host.tree_order(x), host.tree_order(y)
-    costs = PointCosts(x[x_order], y[y_order], metric, p)
-    a, b = a[x_order], b[y_order]
-    found = _descend(point_levels(costs, *host.whole_masses(a, b)), a, b, tol, max_iter, progress)
+    x, y, a, b = x[x_order], y[y_order], a[x_order], b[y_order]
+    found = None
+    if max(len(x), len(y)) <= small.MOST_POINTS:
+        found = small.solve_small(x, y, a, b, metric=metric, p=p, tol=tol, progress=progress)
+    if found is None or not found.converged:
+        costs = PointCosts(x, y, metric, p)
+        found = _descend(point_levels(costs, *host.whole_masses(a, b)), a, b, tol, max_iter, progress)
     f, g = np.empty_like(found.f), np.empty_like(found.g)
     f[x_order], g[y_order] = unit * found.f, unit * found.g
     return replace(

@@ -38,14 +38,15 @@ def point_levels(costs: PointCosts, a: Array, b: Array) -> list[Level]:
     """Return the levels of a problem between k-d ordered clouds, finest first."""
     levels = [Level(costs, a, b)]
     while costs.shape[0] * costs.shape[1] > ALL_ARCS and max(costs.shape) > KEPT_SIDE:
-        x, a, row_starts = _merged(costs.x, a)
-        y, b, col_starts = _merged(costs.y, b)
+        x, a, row_starts = merged(costs.x, a)
+        y, b, col_starts = merged(costs.y, b)
         costs = PointCosts(x, y, costs.metric, costs.p)
         levels.append(Level(costs, a, b, row_starts, col_starts))
     return levels
 
 
-def _merged(x: Array, a: Array) -> tuple[Array, Array, Array]:
+def merged(x: Array, a: Array) -> tuple[Array, Array, Array]:
+    """The k-d ordered cloud one level up: its points, its masses, and where the children of each start."""
     if len(x) <= KEPT_SIDE:
         return x, a, np.arange(len(x) + 1)
     starts = host.group_starts(len(x))

@@ -76,12 +76,16 @@ class PointCosts:
         return kernels.c_transform(self.y, coarse.x, f, metric=self.metric, p=self.p)[0]
 
     def typical_cost(self, a: Array, b: Array) -> float:
-        """sum_i a_i c(x_i, mean y) + sum_j b_j c(mean x, y_j), for a and b of mass 1."""
-        mean_x, mean_y = (a @ self.x)[None], (b @ self.y)[None]
-        zero, rows, cols = np.zeros(1, np.int32), *(np.arange(size, dtype=np.int32) for size in self.shape)
-        to_y = host.arc_costs(self.x, mean_y, rows, np.broadcast_to(zero, rows.shape), metric=self.metric, p=self.p)
-        to_x = host.arc_costs(mean_x, self.y, np.broadcast_to(zero, cols.shape), cols, metric=self.metric, p=self.p)
-        return float(a @ to_y + b @ to_x)
+        return cost_to_means(self.x, self.y, a, b, self.metric, self.p)
+
+
+def cost_to_means(x: Array, y: Array, a: Array, b: Array, metric: str, p: float) -> float:
+    """sum_i a_i c(x_i, mean y) + sum_j b_j c(mean x, y_j), for a and b of mass 1."""
+    mean_x, mean_y = (a @ x)[None], (b @ y)[None]
+    zero, rows, cols = np.zeros(1, np.int32), *(np.arange(len(points), dtype=np.int32) for points in (x, y))
+    to_y = host.arc_costs(x, mean_y, rows, np.broadcast_to(zero, rows.shape), metric=metric, p=p)
+    to_x = host.arc_costs(mean_x, y, np.broadcast_to(zero, cols.shape), cols, metric=metric, p=p)
+    return float(a @ to_y + b @ to_x)
 
 
 class MatrixCosts:

@@ -141,8 +141,8 @@ def pivot(arcs, n_arcs, tree, tol, block, start, max_pivots):
     that holds one.
     """
     tail, head, cost = arcs
-    parent, thread, back, last, size, arc, up, flow, pi = tree
-    n_nodes = parent.size
+    pi = tree[8]
+    n_nodes = pi.size
     n_real = n_arcs - (n_nodes - 1)
     pivots = 0
     e = start
@@ -166,133 +166,140 @@ def pivot(arcs, n_arcs, tree, tol, block, start, max_pivots):
         if entering < 0:
             return pivots, e, True
         pivots += 1
-        first, second = tail[entering], head[entering]
-        # --- the cycle: up from both ends to their common ancestor; the arc that runs dry first leaves
-        u, v = first, second
-        delta = np.inf
-        leaving = -1
-        from_tail = False
-        while u != v:
-            if size[u] < size[v]:
-                if up[u] and flow[u] < delta:
-                    delta = flow[u]
-                    leaving = u
-                    from_tail = True
-                u = parent[u]
-            else:
-                v = parent[v]
-        join = u
+        enter(entering, tail[entering], head[entering], best, tree)
+    return pivots, e, False
+
+
+@njit(**_options)
+def enter(entering, first, second, reduced, tree):
+    """One pivot: the arc `entering` from `first` to `second`, of this reduced cost, takes the place of a tree arc."""
+    parent, thread, back, last, size, arc, up, flow, pi = tree
+    n_nodes = parent.size
+    # --- the cycle: up from both ends to their common ancestor; the arc that runs dry first leaves
+    u, v = first, second
+    delta = np.inf
+    leaving = -1
+    from_tail = False
+    while u != v:
+        if size[u] < size[v]:
+            if up[u] and flow[u] < delta:
+                delta = flow[u]
+                leaving = u
+                from_tail = True
+            u = parent[u]
+        else:
+            v = parent[v]
+    join = u
+    v = second
+    while v != join:
+        if not up[v] and flow[v] <= delta:
+            delta = flow[v]
+            leaving = v
+            from_tail = False
+        v = parent[v]
+    # --- flows
+    if delta > 0.0:
+        u = first
+        while u != join:
+            flow[u] += -delta if up[u] else delta
+            u = parent[u]
         v = second
         while v != join:
-            if not up[v] and flow[v] <= delta:
-                delta = flow[v]
-                leaving = v
-                from_tail = False
+            flow[v] += delta if up[v] else -delta
             v = parent[v]
-        # --- flows
-        if delta > 0.0:
-            u = first
-            while u != join:
-                flow[u] += -delta if up[u] else delta
-                u = parent[u]
-            v = second
-            while v != join:
-                flow[v] += delta if up[v] else -delta
-                v = parent[v]
-        # --- the tree: the subtree of `leaving` is cut, turned to hang by `inner`, and hung under `outer`
-        if from_tail:
-            inner, outer = first, second
+    # --- the tree: the subtree of `leaving` is cut, turned to hang by `inner`, and hung under `outer`
+    if from_tail:
+        inner, outer = first, second
+    else:
+        inner, outer = second, first
+    moved = size[leaving]
+    tail_end = last[leaving]
+    before = back[leaving]
+    after = thread[tail_end]
+    thread[before] = after
+    back[after] = before
+    w = parent[leaving]
+    while w != join:
+        size[w] -= moved
+        w = parent[w]
+    w = parent[leaving]
+    while last[w] == tail_end:
+        last[w] = before
+        if w == parent[w]:
+            break
+        w = parent[w]
+    # turn: concatenate what remains of each stem node's interval once its stem child's interval is taken out
+    end = last[inner]
+    child = inner
+    child_last = last[inner]
+    child_size = size[inner]
+    child_before = back[inner]
+    child_after = thread[child_last]
+    link_arc, link_up, link_flow = arc[inner], up[inner], flow[inner]
+    node = parent[inner]
+    parent[inner] = outer
+    arc[inner] = entering
+    up[inner] = from_tail
+    flow[inner] = delta
+    size[inner] = moved
+    while child != leaving:
+        node_last = last[node]
+        node_size = size[node]
+        node_before = back[node]
+        above = parent[node]
+        if node_last == child_last:
+            node_after = child_after
+            node_end = child_before
         else:
-            inner, outer = second, first
-        moved = size[leaving]
-        tail_end = last[leaving]
-        before = back[leaving]
-        after = thread[tail_end]
-        thread[before] = after
-        back[after] = before
-        w = parent[leaving]
-        while w != join:
-            size[w] -= moved
-            w = parent[w]
-        w = parent[leaving]
-        while last[w] == tail_end:
-            last[w] = before
-            if w == parent[w]:
-                break
-            w = parent[w]
-        # turn: concatenate what remains of each stem node's interval once its stem child's interval is taken out
-        end = last[inner]
-        child = inner
-        child_last = last[inner]
-        child_size = size[inner]
-        child_before = back[inner]
-        child_after = thread[child_last]
-        link_arc, link_up, link_flow = arc[inner], up[inner], flow[inner]
-        node = parent[inner]
-        parent[inner] = outer
-        arc[inner] = entering
-        up[inner] = from_tail
-        flow[inner] = delta
-        size[inner] = moved
-        while child != leaving:
-            node_last = last[node]
-            node_size = size[node]
-            node_before = back[node]
-            above = parent[node]
-            if node_last == child_last:
-                node_after = child_after
-                node_end = child_before
-            else:
-                node_after = thread[node_last]
-                node_end = node_last
-                thread[child_before] = child_after
-                back[child_after] = child_before
-            thread[end] = node
-            back[node] = end
-            end = node_end
-            size[node] = moved - child_size
-            parent[node] = child
-            a, s, fl = arc[node], up[node], flow[node]
-            arc[node], up[node], flow[node] = link_arc, not link_up, link_flow
-            link_arc, link_up, link_flow = a, s, fl
-            child, child_last, child_size = node, node_last, node_size
-            child_before, child_after = node_before, node_after
-            node = above
-        node = leaving
-        while True:
-            last[node] = end
-            if node == inner:
-                break
-            node = parent[node]
-        # hang under outer
-        after = thread[outer]
-        thread[outer] = inner
-        back[inner] = outer
-        thread[end] = after
-        back[after] = end
-        w = outer
-        while w != join:
-            size[w] += moved
-            w = parent[w]
-        w = outer
-        while last[w] == outer:
-            last[w] = end
-            if w == parent[w]:
-                break
-            w = parent[w]
-        # --- potentials: shift the smaller side
-        shift = best if from_tail else -best
-        if 2 * moved <= n_nodes:
-            node = inner
-            for _ in range(moved):
-                pi[node] += shift
-                node = thread[node]
-        else:
-            node = thread[end]
-            for _ in range(n_nodes - moved):
-                pi[node] -= shift
-                node = thread[node]
-    return pivots, e, False
+            node_after = thread[node_last]
+            node_end = node_last
+            thread[child_before] = child_after
+            back[child_after] = child_before
+        thread[end] = node
+        back[node] = end
+        end = node_end
+        size[node] = moved - child_size
+        parent[node] = child
+        a, s, fl = arc[node], up[node], flow[node]
+        arc[node], up[node], flow[node] = link_arc, not link_up, link_flow
+        link_arc, link_up, link_flow = a, s, fl
+        child, child_last, child_size = node, node_last, node_size
+        child_before, child_after = node_before, node_after
+        node = above
+    node = leaving
+    while True:
+        last[node] = end
+        if node == inner:
+            break
+        node = parent[node]
+    # hang under outer
+    after = thread[outer]
+    thread[outer] = inner
+    back[inner] = outer
+    thread[end] = after
+    back[after] = end
+    w = outer
+    while w != join:
+        size[w] += moved
+        w = parent[w]
+    w = outer
+    while last[w] == outer:
+        last[w] = end
+        if w == parent[w]:
+            break
+        w = parent[w]
+    # --- potentials: shift the smaller side
+    shift = reduced if from_tail else -reduced
+    if 2 * moved <= n_nodes:
+        node = inner
+        for _ in range(moved):
+            pi[node] += shift
+            node = thread[node]
+    else:
+        node = thread[end]
+        for _ in range(n_nodes - moved):
+            pi[node] -= shift
+            node = thread[node]
 
 
 @njit(**_options)

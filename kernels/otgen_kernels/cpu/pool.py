@@ -26,13 +26,13 @@ def num_threads() -> int:
     return int(asked)
 
 
-def run(work: Callable[[int], None], tiles: int, *, serial: bool = False) -> None:
-    """Call work(0) ... work(tiles - 1), each once; work must release the GIL to gain from threads.
+def run(work: Callable[[int], None], tiles: int, *, serial: bool = False, threads: int | None = None) -> None:
+    """Call work(0) ... work(tiles - 1), each once; work must release the GIL to gain from threads (num_threads()).
 
     The caller's thread works too, so an interrupt is raised there between two tiles; the others then stop at
     their next tile before it reaches the caller.
     """
-    helpers = 0 if serial else min(num_threads(), tiles) - 1
+    helpers = 0 if serial else min(threads or num_threads(), tiles) - 1
     if helpers <= 0:
         for tile in range(tiles):
             work(tile)
