@@ -5,12 +5,10 @@ sample. Its counts are an honest test of h, which has not seen it (iid samples; 
 points are listed, and h is tested apart). Then h solves the smoothed problem on all lists, and the next block follows:
 M samples in all leave chi2 a little below n / M, so the last block decides the error and nothing is drawn in vain.
 
-What lost. Extrapolating h over eps (h(eps), h(2 eps), weights for a bias of eps or eps^1.5): at n = 10,000, d = 64,
-M = 500,000 chi2 0.021 to 0.034, against 0.0145 of one eps. Annealing eps from 4 gaps down within a block: the lists do
-not hold the sites that so much smoothing needs, and n = 1,000, d = 2 diverged. Clipping each move of h in the plane:
-smooth modes move by hundreds of gaps there, and n = 10,000 took 300 s to chi2 0.01 instead of 5. Shortening a Newton
-step, rather than raising its ridge, when it fails: cells lost for good. Adam (`brenier_adam`): n = 10,000, d = 64 stood
-at chi2 0.1 after 2.3e6 samples, when this fit had 0.007 after 1.5e6.
+Why not otherwise. eps is not annealed within a block: the lists do not hold the sites that much smoothing needs. Moves
+of h are not clipped in the plane: smooth modes move by hundreds of gaps there. A Newton step that fails has its ridge
+raised, and is not shortened: a cell without samples would be lost for good. The plain algorithm of the literature
+(`brenier_adam`) draws fresh samples for every step: benchmarks/semidiscrete.py runs it beside this fit.
 """
 
 from __future__ import annotations
@@ -225,8 +223,8 @@ class NewtonFit(Fit):
 def smoothing(gap: float, noise: float, sobol: bool) -> float:
     """Return eps for samples that leave chi2 about `noise` = n / M; gap: how far the second site lies below the first.
 
-    Measured at n = 10,000, d = 64: the variance of w falls by 0.7 eps / gap of itself, and the bias adds 0.013
-    (eps / gap)^2.9 to chi2. The best eps saves a quarter of the samples at noise 0.02.
+    More smoothing lowers the variance of w, in proportion to eps / gap at first, and adds a bias, by a higher power of
+    it: less noise asks for less smoothing.
     """
     if sobol:
         return gap * float(np.clip(1.5 * np.sqrt(noise), 0.05, 0.5))

@@ -62,6 +62,49 @@ def test_masses_are_reached(rng, name, weights):
     check(y, source, nu / nu.sum())
 
 
+def spread(rng, y):
+    return 10.0 ** rng.uniform(-9.0, 0.0, len(y))
+
+
+UNEQUAL = {
+    "over nine decades": spread,
+    "one small": lambda rng, y: np.where(np.arange(len(y)) == 7, 1e-9, 1.0),
+    "one large": lambda rng, y: np.where(np.arange(len(y)) == 7, 1.0, 1e-9),
+    "a small half": lambda rng, y: np.where(y[:, 0] < 0.5, 1e-9, 1.0),
+    "few large": lambda rng, y: np.where(np.arange(len(y)) % 50 == 7, 1.0, 1e-9),
+}
+
+
+@pytest.mark.parametrize("source", [SQUARE, CUBE], ids=["plane", "space"])
+@pytest.mark.parametrize("name", UNEQUAL)
+def test_masses_nine_decades_apart_are_reached(rng, name, source):
+    y = rng.random((200, source.dim))
+    nu = UNEQUAL[name](rng, y)
+    nu /= nu.sum()
+    run, frame = fit(y, nu, source, tol=1e-6)
+    assert run.message == "" and run.error <= 1e-6 and len(run.history) <= 60
+    again = PowerCells(y, source, frame, None).measure(run.heights)
+    np.testing.assert_allclose(again.mass, nu, rtol=2e-6)
+
+
+def test_a_small_and_a_large_mass_have_their_wall_where_it_belongs():
+    y = np.array([[0.0, 0.0], [1.0, 0.0]])
+    run, frame = fit(y, np.array([1e-9, 1.0 - 1e-9]), SQUARE, tol=1e-6)
+    # The wall is at x = 1e-9: 0 + h_0 = 1e-9 + h_1. float64 holds heights of size 1 to 1e-16, a ten-millionth of it.
+    heights = frame.heights_out(run.heights, y)
+    assert heights[0] - heights[1] == pytest.approx(1e-9, rel=2e-6)
+
+
+def test_masses_that_float64_does_not_part_end_with_the_reason(rng):
+    y = np.array([[0.0, 0.0], [1.0, 0.0]])
+    run, _ = fit(y, np.array([1e-13, 1.0 - 1e-13]), SQUARE, tol=1e-6)
+    assert 1e-6 < run.error < 0.1 and run.message.startswith(
+        "float64 heights are at their end: two targets are 1.0e+00"
+    )
+    assert "of masses 1.0e-13 and 1.0e+00, where masses are from 1.0e-13 to 1.0e+00" in run.message
+    assert "raise the least masses" in run.message
+
+
 def blobs(rng, n, d):
     return np.repeat(rng.random((10, d)), n // 10, axis=0) + 0.01 * rng.standard_normal((n, d))
 
@@ -178,4 +221,7 @@ def test_scales_change_nothing(rng, size):
 def test_an_image_with_black_parts(rng):
     density = np.zeros((20, 30))
     density[3:9, 4:12], density[12:18, 15:28] = 1.0, 3.0
-    check(rng.random((1000, 2)), Image(np.zeros(2), np.array([1.5, 1.0]), density), most=120)
+    image = Image(np.zeros(2), np.array([1.5, 1.0]), density)
+    check(rng.random((1000, 2)), image, most=120)
+    nu = 10.0 ** rng.uniform(-5.0, 0.0, 60)
+    check(rng.random((60, 2)), image, nu / nu.sum(), most=120)

@@ -109,3 +109,15 @@ def test_softened_images_come_ever_nearer(rng, shape, cells, darkest):
     widest = max(image.size for image in softened(pixels, cells))
     assert (widest > pixels.size) == (cells == 2000)
     assert max(image.size for image in softened(pixels, 10**9)) <= 1 << 22
+
+
+def test_images_for_small_cells_end_with_a_fainter_background(rng):
+    pixels = np.where(rng.random((8, 9)) < 0.5, 0.0, 1.0)
+    pixels /= pixels.mean()
+    usual, fainter = (list(softened(pixels, 10, least)) for least in (1.0, 2e-3))
+    assert len(fainter) == len(usual) + 3
+    for one, other in zip(usual, fainter):
+        np.testing.assert_allclose(one, other, atol=tol(np.float64))
+    assert fainter[-1].min() == pytest.approx(2e-3 * usual[-1].min())
+    lit = pixels + 0.1
+    assert len(list(softened(lit / lit.mean(), 10, 1e-3))) == len(list(softened(lit / lit.mean(), 10)))
