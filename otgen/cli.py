@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -25,6 +25,14 @@ from .shell import (
 )
 
 __all__ = ["app", "main"]
+
+Kernel = Annotated[
+    str | None,
+    typer.Option(help="mmd: imq (the default), gaussian, laplace, rational_quadratic, polynomial or energy."),
+]
+Bandwidth = Annotated[str | None, typer.Option(metavar="H", help="mmd: a length, or median (the default).")]
+Projections = Annotated[int | None, typer.Option(metavar="N", help="sliced: directions, 128 without.")]
+Seed = Annotated[int | None, typer.Option(help="Of what is drawn, 0 without.")]
 
 app = typer.Typer(
     name="otgen",
@@ -61,8 +69,9 @@ def _root(
 def distance(
     a: Annotated[str, typer.Argument(metavar="A", help="Points (n, d): .npy, .npz[:key], .csv, .parquet, .feather.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Points (m, d).")],
-    p: Annotated[float, typer.Option(help="Order of the distance, at least 1.")] = 1.0,
-    metric: Annotated[str, typer.Option(help="euclidean, cityblock, chebyshev or cosine.")] = "euclidean",
+    method: Annotated[str, typer.Option(help="wasserstein, mmd, energy, sliced or gaussian.")] = "wasserstein",
+    p: Annotated[float | None, typer.Option(help="Order of the distance, at least 1: 1, or 2 if sliced.")] = None,
+    metric: Annotated[str | None, typer.Option(help="euclidean (the default), cityblock, chebyshev, cosine.")] = None,
     weights_a: Annotated[str | None, typer.Option(metavar="FILE", help="Weights (n,) of A; uniform without.")] = None,
     weights_b: Annotated[str | None, typer.Option(metavar="FILE", help="Weights (m,) of B.")] = None,
     eps: Annotated[float | None, typer.Option(help="Entropic transport (Sinkhorn), eps in units of metric^p.")] = None,
@@ -73,6 +82,11 @@ def distance(
     tol: Annotated[float | None, typer.Option(help="Gap of the scale; with --eps, marginal error of the mass.")] = None,
     max_iter: Annotated[int | None, typer.Option(help="Stop after so many rounds; with --eps, sweeps.")] = None,
     plan: Annotated[Path | None, typer.Option(metavar="FILE.npz", help="Save the sparse plan (scipy.sparse).")] = None,
+    kernel: Kernel = None,
+    bandwidth: Bandwidth = None,
+    estimator: Annotated[str | None, typer.Option(help="mmd: unbiased (the default), biased or linear.")] = None,
+    projections: Projections = None,
+    seed: Seed = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -80,12 +94,30 @@ def distance(
     """Exact Wasserstein distance W_p between two weighted point clouds, with its certificate.
 
     With --eps: entropic transport and the bounds of W_p that it proves. Stopped before the proof (--max-iter, Ctrl-C)
-    it prints the bounds it has, which hold, and exits with 3.
+    it prints the bounds it has, which hold, and exits with 3. With --method: another discrepancy, such as
+    otgen distance a.npy b.npy --method sliced --projections 500.
     """
     with one_line_errors(debug):
+        if method != "wasserstein":
+            _compare(
+                (a, b, method, p, kernel, bandwidth, estimator, projections, seed, weights_a, weights_b),
+                {"metric": metric, "eps": eps, "divergence": divergence, "unbalanced": unbalanced, "tol": tol,
+                 "max_iter": max_iter, "plan": plan},
+                as_json,
+            )  # fmt: skip
+            return
         from . import distance as job
 
-        request = job.Request(a, b, p, metric, weights_a, weights_b, eps, divergence, unbalanced, tol, max_iter, plan)
+        for name, value in (
+            ("kernel", kernel), ("bandwidth", bandwidth), ("estimator", estimator), ("projections", projections),
+            ("seed", seed),
+        ):  # fmt: skip
+            if value is not None:
+                raise job.UsageError(f"--{name} does not go with --method wasserstein. Leave it out.")
+        order, which = 1.0 if p is None else p, "euclidean" if metric is None else metric
+        request = job.Request(
+            a, b, order, which, weights_a, weights_b, eps, divergence, unbalanced, tol, max_iter, plan
+        )
         job.check(request)
         with progress_on(quiet, job.progress_line) as progress:
             report, found = job.run(request, progress, lambda message: typer.echo(f"warning: {message}", err=True))
@@ -97,6 +129,43 @@ def distance(
             sparse.save_npz(plan, found)
     if not report["converged"]:
         raise typer.Exit(EXIT_NOT_CONVERGED)
+
+
+def _compare(given: tuple[Any, ...], of_transport: dict[str, Any], as_json: bool) -> None:
+    from . import comparisons as job
+
+    request = job.Request(*given)
+    job.check(request, {"wasserstein": (), **job.METHODS}, "method", of_transport)
+    report = job.distance(request)
+    with output():
+        typer.echo(json.dumps(report) if as_json else job.told_distance(report))
+
+
+@app.command(epilog=EXIT_CODES)
+def test(
+    a: Annotated[str, typer.Argument(metavar="A", help="Points (n, d), as of distance.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Points (m, d).")],
+    statistic: Annotated[str, typer.Option(help="mmd, energy, wasserstein or sliced.")] = "mmd",
+    permutations: Annotated[int, typer.Option(help="Labellings drawn.")] = 999,
+    p: Annotated[float | None, typer.Option(help="Order of wasserstein (1) or sliced (2).")] = None,
+    kernel: Kernel = None,
+    bandwidth: Bandwidth = None,
+    projections: Projections = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Permutation test of whether two samples come from one distribution: otgen test a.npy b.npy --statistic energy."""
+    with one_line_errors(debug):
+        from . import comparisons as job
+
+        request = job.Request(a, b, statistic, p, kernel, bandwidth, None, projections, seed)
+        job.check(request, job.STATISTICS, "statistic", {})
+        with progress_on(quiet, job.progress_line) as progress:
+            report = job.test(request, permutations, progress)
+        with output():
+            typer.echo(json.dumps(report) if as_json else job.told_test(report))
 
 
 @app.command(epilog=EXIT_CODES)

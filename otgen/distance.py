@@ -18,8 +18,9 @@ import otgen
 
 from .readers import read_points, read_weights
 
-__all__ = ["Request", "UsageError", "check", "progress_line", "run", "told"]
+__all__ = ["Request", "UsageError", "check", "in_columns", "in_terms_of", "progress_line", "run", "told"]
 
+PARAMETERS = ("p", "eps", "unbalanced", "tol", "max_iter")
 Progress = Callable[[dict[str, Any]], None] | None
 
 
@@ -110,7 +111,7 @@ def run(request: Request, progress: Progress, warn: Callable[[str], None]) -> tu
         options |= {"eps": request.eps, "unbalanced": request.rho()}
         facts |= {"eps": request.eps, "unbalanced": request.rho()}
     start = time.perf_counter()
-    with _in_terms_of(request), _warnings(stops=request.divergence) as heard:
+    with in_terms_of(request, PARAMETERS), _warnings(stops=request.divergence) as heard:
         if request.divergence:
             value = otgen.sinkhorn_divergence(x, y, *weights, **options, progress=progress)
             facts |= {"divergence": float(value), "converged": not heard, "message": "; ".join(heard) or "converged"}
@@ -148,15 +149,15 @@ def _warnings(*, stops: bool) -> Iterator[list[str]]:
 
 
 @contextmanager
-def _in_terms_of(request: Request) -> Iterator[None]:
+def in_terms_of(request: Any, parameters: tuple[str, ...]) -> Iterator[None]:
     """The API's errors speak of its parameters: put in front which file or option of the shell that is."""
-    given = {name: f"--{name.replace('_', '-')}" for name in ("p", "eps", "unbalanced", "tol", "max_iter")}
+    given = {name: f"--{name.replace('_', '-')}" for name in parameters}
     given |= {"x": request.a, "y": request.b}
     given |= {"a": f"--weights-a {request.weights_a}", "b": f"--weights-b {request.weights_b or '(uniform)'}"}
     try:
         yield
     except (ValueError, TypeError) as error:
-        said = re.match(r"(x and y|x|y|a|b|p|eps|unbalanced|tol|max_iter) must\b", str(error)) or re.search(
+        said = re.match(rf"(x and y|{'|'.join(given)}) must\b", str(error)) or re.search(
             r"\brow \d+ of ([xy])\b", str(error)
         )
         if said is None:
@@ -246,6 +247,11 @@ def told(report: dict[str, Any]) -> str:
         ("points", f"{report['n']} x {report['d']}, {report['m']} x {report['d']}"),
         ("time", f"{report['seconds']:.2f} s"),
     ]
+    return in_columns(lines)
+
+
+def in_columns(lines: list[tuple[str, str]]) -> str:
+    """Names and what they are, below each other."""
     width = max(13, *(len(name) + 2 for name, _ in lines))
     return "\n".join(f"{name:<{width}}{text}" for name, text in lines)
 

@@ -28,6 +28,7 @@ CUPY_BUILDS = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
 OPTIONAL = {
     "torch": "tensors in, differentiable tensors out",
     "POT": "otgen validate, and the peer in the timings of otgen demo",
+    "scikit-learn": "otgen validate",
     "matplotlib": "pictures (otgen demo)",
     "pyarrow": "reading .parquet and .feather",
     "safetensors": "saved models",
@@ -36,6 +37,7 @@ OPTIONAL = {
 REQUIREMENTS = {
     "torch": "torch>=2.4,<3",
     "POT": "POT>=0.9.5,<1",
+    "scikit-learn": "scikit-learn>=1.4,<2",
     "matplotlib": "matplotlib>=3.8,<4",
     "pyarrow": "pyarrow>=17,<27",
     "safetensors": "safetensors>=0.4,<1",

@@ -21,7 +21,7 @@ DOOR = ("otgen.arrays", "otgen.batches", "otgen.options")
 API = ("otgen", *DOOR, "otgen.autograd", "otgen.transport", "otgen.transport.*")
 COMMAND = (
     "otgen.doctor", "otgen.distance", "otgen.validate", "otgen.demo", "otgen.readers", "otgen.plots", "otgen.maps",
-    "otgen.map_cli", "otgen.shell",
+    "otgen.map_cli", "otgen.shell", "otgen.comparisons",
 )  # fmt: skip
 MAP: dict[str, tuple[str, ...]] = {
     "otgen_kernels.constants": (),
@@ -45,9 +45,14 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen.plots": (),
     "otgen.doctor": ("otgen", *KERNELS),
     "otgen.distance": (*API, "otgen.readers"),
+    "otgen.comparisons": ("otgen", "otgen.distance", "otgen.readers"),
     "otgen.problems": (),
     "otgen.map_problems": ("otgen.transport*",),
-    "otgen.validate": (*API, "otgen.doctor", "otgen.problems", "otgen.map_problems"),
+    "otgen.discrepancy_problems": ("otgen",),
+    "otgen.validate_rows": ("otgen", "otgen.problems", "otgen.map_problems", "otgen.discrepancy_problems"),
+    "otgen.validate": (
+        "otgen.doctor", "otgen.problems", "otgen.map_problems", "otgen.discrepancy_problems", "otgen.validate_rows",
+    ),
     "otgen.demo": (*API, "otgen.doctor", "otgen.maps", "otgen.plots"),
     "otgen.maps": ("otgen.transport*", "otgen.doctor", "otgen.readers", "otgen.plots"),
     "otgen.shell": (),

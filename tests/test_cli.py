@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import otgen
 from otgen import cli, demo, doctor, shell, validate
+from otgen.problems import Problem
 
 runner = CliRunner()
 
@@ -205,7 +206,7 @@ def test_doctor_prints_json() -> None:
 
 
 def test_validate_exits_by_its_rows_and_folds_nothing_away(monkeypatch) -> None:
-    problem = validate.Problem("two points of a long name", np.eye(2), np.eye(2))
+    problem = Problem("two points of a long name", np.eye(2), np.eye(2))
     good = validate.Row(problem, (1500, 1500, 64), 1234567.0, 0.0, 1e-16, 1e-17, 10.0, 10.0)
     why = "the same call gave 12345.678901234567, then 12345.678901234566; plan has 9 entries, more than n + m - 1 = 3"
     bad = validate.Row(problem, (2, 2, 2), failures=[why])

@@ -75,7 +75,8 @@ def two_sample_test(
     the labels; "energy", energy_distance_squared; "wasserstein", exact W_p (p None: 1); "sliced", sliced W_p (p None:
     2) along n_projections orthogonal directions. The first two take each pair's kernel once for 256 labellings, the
     last sorts each line once; "wasserstein" in more than one dimension solves a transport problem a permutation.
-    Discrepancies closer than rounding (4 roundings of the kernel's mean size) count as equal, which can only raise p_value.
+    Discrepancies closer than rounding (4 roundings of the kernel's mean size) count as equal, which can only raise
+    p_value.
     progress is called with {"permutations", "of", "seconds"}. Raises ValueError or TypeError for bad input.
     Source: Gretton et al., JMLR 13 (2012); Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010), the + 1.
     """
