@@ -58,8 +58,8 @@ def read_queries(x_new: Any, d: int | None, name: str = "x_new", like: str = "x"
     return plain(x_new, x_new.dtype), Home(x_new.dtype, device)
 
 
-def read_normal(mean: Any, cov: Any, side: str) -> tuple[np.ndarray, np.ndarray, np.dtype]:
-    """Return a mean (d,) and a covariance (d, d), symmetric to the bit, in float64, and the precision they came in.
+def read_normal(mean: Any, cov: Any, side: str) -> tuple[np.ndarray, np.ndarray, float, np.dtype]:
+    """Return a mean (d,) and a covariance (d, d), symmetric to the bit, in float64, eps of the latter and their dtype.
 
     Entries may differ from their mirror images by 64 sqrt(d) eps of the largest entry.
     """
@@ -75,14 +75,14 @@ def read_normal(mean: Any, cov: Any, side: str) -> tuple[np.ndarray, np.ndarray,
     check_finite(mean, f"mean_{side}")
     check_finite(cov, f"cov_{side}")
     exact = cov.astype(np.float64)
-    unlike, slack = np.abs(exact - exact.T), 64 * math.sqrt(d) * float(np.finfo(cov.dtype).eps)
-    if unlike.max() > slack * np.abs(exact).max():
+    eps, unlike = float(np.finfo(cov.dtype).eps), np.abs(exact - exact.T)
+    if unlike.max() > 64 * math.sqrt(d) * eps * np.abs(exact).max():
         i, j = (int(k) for k in np.unravel_index(np.argmax(unlike), unlike.shape))
         raise ValueError(
             f"cov_{side} must be symmetric; cov_{side}[{i}, {j}] is {float(exact[i, j])!r} and cov_{side}[{j}, {i}] is "
             f"{float(exact[j, i])!r}. Pass 0.5 * (cov_{side} + cov_{side}.T)."
         )
-    return plain(mean, np.dtype(np.float64)), 0.5 * (exact + exact.T), np.promote_types(mean.dtype, cov.dtype)
+    return plain(mean, np.dtype(np.float64)), 0.5 * (exact + exact.T), eps, np.promote_types(mean.dtype, cov.dtype)
 
 
 def read_clouds(clouds: dict[str, Any]) -> tuple[list[np.ndarray], Home]:

@@ -16,8 +16,9 @@ EPS = float(np.finfo(np.float64).eps)
 ROUNDING = 8.0
 # Eigenvalues count as 0 up to this many eps sqrt(d) of the largest: rounding of a matrix of rank below d leaves less.
 RANK = 8.0
-# The part of 2 sqrt(tr S_x tr S_y) by which eigenvalues may put the cross term off: beyond, singular values are taken.
-DOUBT = 1e-9
+# The part of 2 sqrt(tr S_x tr S_y) by which eigenvalues may put the cross term off before singular values are taken, by
+# a bound of which 1 / 1000 was measured where it is as large as this.
+DOUBT = 1e-7
 # Below this part of tr S_x + tr S_y the difference of traces has lost half its digits, and is taken before squaring.
 CLOSE = 1e-6
 
@@ -111,14 +112,12 @@ def _product(x: Spread, y: Spread) -> np.ndarray:
 
 
 def _doubt(values: np.ndarray) -> float:
-    """How far off the sum of the roots of computed eigenvalues is.
+    """How far off the sum of the roots of computed eigenvalues is; inf where one of them may be 0.
 
-    Roots of those that may be 0 err to one side, and add up. Errors delta / (2 root) of the others have either sign,
-    and add up in squares.
+    Their errors delta have either sign, and so have those of the roots, delta / (2 root): they add up in squares.
     """
-    error = ROUNDING * EPS * float(values[-1])
-    sure = values > error
-    return float((len(values) - sure.sum()) * math.sqrt(error) + 0.5 * error * math.sqrt((1.0 / values[sure]).sum()))
+    error = ROUNDING * EPS * values[-1]
+    return 0.5 * error * math.sqrt((1.0 / values).sum()) if values[0] > error else math.inf
 
 
 class Pair:
@@ -143,13 +142,19 @@ class Pair:
     def slope(self, side: int) -> np.ndarray:
         """The derivative I - A of the square of the distance in the covariance of one side, (d, d).
 
-        A = L^+T |L^T K|_1 L^+ with K the factor of the other side: what carries this side to the other, on the support
-        of this side, and 0 off it.
+        On the support of this side A is what carries it to the other. Where this side is singular, A has also the part
+        between its support and what is off it, so that L with S = L L^T may move; what is off it gets 0 among itself,
+        where there is no derivative: the distance falls as the root there.
         """
         mine, other = (self.y, self.x) if side else (self.x, self.y)
         if self.equal:
-            return np.zeros_like(mine.matrix)
-        return np.eye(len(mine.factor)) - np.ldexp(self._stretch(side), other.exponent - mine.exponent)
+            return np.zeros_like(mine.values)
+        if mine.rank == len(mine.factor):
+            found = self._stretch(side)
+        else:
+            half = other.factor @ (self._turn() if side else self._turn().T) @ mine.inverse_factor
+            found = half + half.T - self._stretch(side)
+        return np.eye(len(found)) - np.ldexp(found, other.exponent - mine.exponent)
 
     def slope_in_rows(self, side: int) -> np.ndarray:
         """The derivative of the square of the distance in the rows F (r, d) of one side, S = F^T F."""
@@ -189,10 +194,9 @@ class Pair:
         small, large = (self.x, self.y) if self.x.rank <= self.y.rank else (self.y, self.x)
         if small.factor.shape[1] == 0:
             return 0.0
-        values = np.maximum(np.linalg.eigvalsh(_product(small, large)), 0.0)
-        roots = np.sqrt(values)
+        values = np.linalg.eigvalsh(_product(small, large))
         if _doubt(values) <= DOUBT * 2.0 * math.sqrt(small.trace * large.trace):
-            return float(roots.sum())
+            return float(np.sqrt(values).sum())
         return float(np.linalg.svd(small.factor.T @ large.factor, compute_uv=False).sum())
 
     def _difference(self, x: int, y: int) -> float:

@@ -29,7 +29,7 @@ def gaussian_wasserstein(mean_x: Any, cov_x: Any, mean_y: Any, cov_y: Any) -> An
     below 0 by no more than 64 sqrt(d) eps of the largest entry count as 0. Real and >= 0 always, and 0 for equal
     arguments. Near 0 it is off by about eps sqrt(condition number), of singular covariances by sqrt(eps), times their
     scale. Returns a float; for torch tensors a 0-d tensor, differentiable once in all four (the gradient in a singular
-    covariance is that on its support, and at distance 0 it is 0). Raises ValueError for bad input. Cost O(d^3).
+    covariance is that of factors of its rank, and at distance 0 it is 0). Raises ValueError for bad input. Cost O(d^3).
     Source: Gelbrich, Mathematische Nachrichten 147 (1990), theorem 2.1.
     """
     inputs = mean_x, cov_x, mean_y, cov_y
@@ -138,16 +138,13 @@ def _read(mean_x: Any, cov_x: Any, mean_y: Any, cov_y: Any) -> tuple[Normal, Nor
     """Both laws, checked, and the home of what is made of them."""
     device = common_home(mean_x=mean_x, cov_x=cov_x, mean_y=mean_y, cov_y=cov_y)
     read = [read_normal(mean_x, cov_x, "x"), read_normal(mean_y, cov_y, "y")]
-    sizes = [len(mean) for mean, _, _ in read]
+    sizes = [len(mean) for mean, *_ in read]
     if sizes[0] != sizes[1]:
         raise ValueError(
             f"mean_x and mean_y must have one dimension d; got {sizes[0]} and {sizes[1]} entries. Match their lengths."
         )
-    laws = [
-        Normal(mean, _read_spread(cov, f"cov_{side}", float(np.finfo(dtype).eps)))
-        for (mean, cov, dtype), side in zip(read, "xy")
-    ]
-    return laws[0], laws[1], Home(np.promote_types(read[0][2], read[1][2]), device)
+    laws = [Normal(mean, _read_spread(cov, f"cov_{side}", eps)) for (mean, cov, eps, _), side in zip(read, "xy")]
+    return laws[0], laws[1], Home(np.promote_types(read[0][3], read[1][3]), device)
 
 
 def _read_spread(cov: np.ndarray, name: str, eps: float) -> Spread:

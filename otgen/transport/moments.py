@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -126,7 +127,8 @@ class _Sums:
         step = (other.origin - self.origin) + (other.center - self.center)
         with np.errstate(over="ignore", invalid="ignore"):
             scatter = self.scatter + other.scatter
-            scatter += np.outer(step, step * (self.count * share))
+            scaled = step * math.sqrt(self.count * share)
+            scatter += np.outer(scaled, scaled)
         return _Sums(count, self.origin, self.center + step * share, scatter)
 
 
