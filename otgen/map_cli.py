@@ -17,21 +17,36 @@ Theta = Annotated[float | None, typer.Option(help="Dihedral angle, in radians, b
 Quantile = Annotated[float | None, typer.Option(help="The same, as a quantile of the neighbours' angles.")]
 Seed = Annotated[int, typer.Option(help="Seed of what is drawn.")]
 
+EXAMPLE = "otgen map fit y.npy --source normal --mean 0,0.5 --cov 0.25 --out map.npz"
 
-@app.command(epilog=EXIT_CODES)
+
+@app.command(epilog=f"Example: {EXAMPLE}\n\n{EXIT_CODES}")
 def fit(
     targets: Annotated[str, typer.Argument(metavar="TARGETS", help="Points (n, d): .npy, .npz[:key], .csv, .parquet.")],
     out: Annotated[Path, typer.Option(metavar="MAP.npz", help="Where the fitted map goes.")],
     source: Annotated[str, typer.Option(help="uniform, ball, normal, polygon, polyhedron or image.")] = "uniform",
     domain: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Box rows (low, high), or corners of a polygon or polyhedron.")
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Box rows (low, high), or corners of a polygon or polyhedron; of a ball its centre and then its "
+            "radius, as in 0,0,1 or in a file.",
+        ),
+    ] = None,
+    mean: Annotated[str | None, typer.Option(metavar="0,0.5", help="Of a normal source: numbers, or a file.")] = None,
+    cov: Annotated[
+        str | None, typer.Option(metavar="FILE|NUMBER", help="Of a normal source: a matrix, or one variance for all.")
     ] = None,
     density: Annotated[str | None, typer.Option(metavar="FILE.npy", help="Pixels or voxels of an image.")] = None,
     weights: Annotated[str | None, typer.Option(metavar="FILE", help="Masses of the targets; 1/n without.")] = None,
     method: Annotated[str, typer.Option(help="auto, newton or monte_carlo.")] = "auto",
+    optimizer: Annotated[
+        str | None, typer.Option(help="adam: the plain algorithm of the literature, of monte_carlo.")
+    ] = None,
     tol: Annotated[float | None, typer.Option(help="newton: relative error of a mass; monte_carlo: chi2.")] = None,
+    max_iter: Annotated[int | None, typer.Option(help="Steps of newton after which to stop.")] = None,
     max_time: Annotated[float | None, typer.Option(help="Seconds after which to stop.")] = None,
-    max_samples: Annotated[int | None, typer.Option(help="Samples after which to stop.")] = None,
+    max_samples: Annotated[int | None, typer.Option(help="Samples of monte_carlo after which to stop.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the state here, and go on from it.")] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -45,8 +60,9 @@ def fit(
         job.check_out(out, ".npz")
         with progress_on(quiet, job.progress_line) as progress:
             fitted, seconds = job.fit(
-                targets, weights, resume, source=source, domain=domain, density=density, method=method, tol=tol,
-                max_time=max_time, max_samples=max_samples, seed=seed, progress=progress,
+                targets, weights, resume, source=source, domain=domain, mean=mean, cov=cov, density=density,
+                method=method, optimizer=optimizer, tol=tol, max_iter=max_iter, max_time=max_time,
+                max_samples=max_samples, seed=seed, progress=progress,
             )  # fmt: skip
         fitted.save(out)
         report = job.report(fitted, seconds) | {"file": str(out)}

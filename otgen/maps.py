@@ -11,6 +11,7 @@ import numpy as np
 from .doctor import install_command
 from .readers import read_points, read_weights
 from .transport.semidiscrete import SemiDiscreteOT
+from .transport.semidiscrete_options import OPTIMIZERS
 
 __all__ = ["apply", "check_out", "fit", "plot", "progress_line", "report", "sample", "told"]
 
@@ -26,16 +27,60 @@ def check_out(out: Path, ending: str) -> None:
 
 
 def fit(
-    targets: str, weights: str | None, resume: Path | None, *, domain: str | None, density: str | None,
-    **parameters: Any,
+    targets: str, weights: str | None, resume: Path | None, *, source: str, domain: str | None, mean: str | None,
+    cov: str | None, density: str | None, optimizer: str | None, **parameters: Any,
 ) -> tuple[SemiDiscreteOT, float]:  # fmt: skip
     """A fitted map and the seconds it took."""
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"--optimizer must be adam; got {optimizer}. Leave it out for the library's own.")
     y, b = read_points(targets), None if weights is None else read_weights(weights)
-    box = None if domain is None else read_points(domain)
-    pixels = None if density is None else _read_pixels(density)
+    parameters |= {
+        "domain": None if domain is None else _read_domain(domain, source, y.shape[1]),
+        "mean": None if mean is None else _read_numbers(mean, "--mean"),
+        "cov": None if cov is None else _read_cov(cov, y.shape[1]),
+        "density": None if density is None else _read_pixels(density),
+    }
     start = time.perf_counter()
-    fitted = SemiDiscreteOT(domain=box, density=pixels, **parameters).fit(y, b, resume=resume)
+    fitted = SemiDiscreteOT(source, optimizer=optimizer, **parameters).fit(y, b, resume=resume)
     return fitted, time.perf_counter() - start
+
+
+def _read_domain(domain: str, source: str, d: int) -> Any:
+    """Rows of a file, or the centre and the radius of a ball."""
+    if source != "ball":
+        return read_points(domain)
+    numbers = _read_numbers(domain, "--domain")
+    if len(numbers) != d + 1 or not 0.0 < numbers[-1] < np.inf:
+        raise ValueError(
+            f"--domain of a ball must be {d + 1} numbers, its centre and then its radius > 0, for targets in {d} "
+            f"dimensions; got {domain}. Pass --domain {'0,' * d}1, say."
+        )
+    return numbers[:-1], float(numbers[-1])
+
+
+def _read_cov(cov: str, d: int) -> np.ndarray:
+    """A matrix of a file, or a variance that all directions share."""
+    numbers = _numbers(cov)
+    if numbers is None:
+        return read_points(cov)
+    if len(numbers) != 1:
+        raise ValueError(f"--cov must be a file, or one variance; got {cov}. Save the matrix to a file.")
+    return numbers[0] * np.eye(d)
+
+
+def _read_numbers(text: str, name: str) -> np.ndarray:
+    """Numbers with commas between them, or those of a file."""
+    numbers = _numbers(text)
+    if numbers is None and not Path(text).suffix:
+        raise ValueError(f"{name} must be numbers with commas between them, or a file; got {text}. Pass {name} 0,0.5.")
+    return read_weights(text) if numbers is None else numbers
+
+
+def _numbers(text: str) -> np.ndarray | None:
+    try:
+        return np.array([float(part) for part in text.split(",")])
+    except ValueError:
+        return None
 
 
 def _read_pixels(source: str) -> np.ndarray:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from otgen import SemiDiscreteOT, cli, maps, shell
+from otgen import SemiDiscreteOT, cli, map_cli, maps, shell
 
 runner = CliRunner()
 Y = np.random.default_rng(3).random((40, 2))
@@ -45,11 +46,40 @@ def test_fit_writes_the_map_it_tells_of(targets: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(loaded.cell_measures_, np.load(tmp_path / "b.npy"), rtol=1e-5)
 
 
+def test_fit_from_a_normal_law_and_from_a_ball(targets: Path, tmp_path: Path) -> None:
+    mean, cov = np.array([-0.5, 2.0]), np.array([[2.0, 0.3], [0.3, 0.5]])
+    np.save(tmp_path / "mean.npy", mean)
+    np.save(tmp_path / "cov.npy", cov)
+    np.savetxt(tmp_path / "ball.csv", [[1.0, -2.0, 0.5]], delimiter=",")
+    ball: dict[str, Any] = {"source": "ball", "domain": (np.array([1.0, -2.0]), 0.5)}
+    normal: dict[str, Any] = {"source": "normal", "mean": mean}
+    for options, parameters in (
+        (("normal", "--mean", "-0.5,2", "--cov", tmp_path / "cov.npy"), normal | {"cov": cov}),
+        (("normal", "--mean", tmp_path / "mean.npy", "--cov", "0.25"), normal | {"cov": 0.25 * np.eye(2)}),
+        (("ball", "--domain", "1,-2,0.5"), ball),
+        (("ball", "--domain", tmp_path / "ball.csv"), ball),
+        (("ball", "--domain", "1,-2,0.5", "--optimizer", "adam"), ball | {"optimizer": "adam"}),
+    ):  # fmt: skip
+        code, text = run("fit", targets, "--source", *options, "--tol", 0.05, "--out", tmp_path / "map.npz")
+        assert code == 0 and "by monte_carlo" in text
+        expected = SemiDiscreteOT(tol=0.05).set_params(**parameters).fit(Y)
+        np.testing.assert_array_equal(SemiDiscreteOT.load(tmp_path / "map.npz").heights_, expected.heights_)
+
+
+def test_help_shows_an_example_that_runs(targets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert map_cli.EXAMPLE in " ".join(run("fit", "--help")[1].replace("│", " ").split())
+    monkeypatch.chdir(tmp_path)
+    program, group, *command = map_cli.EXAMPLE.split()
+    assert (program, group) == ("otgen", "map") and run(*command)[0] == 0
+
+
 def test_fits_that_stop_early_exit_with_3_and_go_on(targets: Path, tmp_path: Path) -> None:
     options = "--method", "monte_carlo", "--tol", "0.002", "--resume", tmp_path / "state", "--out", tmp_path / "m.npz"
     code, text = run("fit", targets, *options, "--max-samples", 7000)
     assert code == shell.EXIT_NOT_CONVERGED and "NO: stopped by max_samples" in text and (tmp_path / "m.npz").exists()
     assert run("fit", targets, *options)[0] == 0
+    code, text = run("fit", targets, "--max-iter", 1, "--tol", 1e-12, "--out", tmp_path / "m.npz")
+    assert code == shell.EXIT_NOT_CONVERGED and "NO: stopped at max_iter" in text and "1 steps" in text
 
 
 def test_apply_sample_and_plot(fitted: Path, tmp_path: Path) -> None:
@@ -71,10 +101,25 @@ def test_apply_sample_and_plot(fitted: Path, tmp_path: Path) -> None:
 
 
 def test_refusals_are_one_line(fitted: Path, targets: Path, tmp_path: Path) -> None:
+    def fit(*options: object) -> tuple[object, ...]:
+        return "fit", targets, "--out", tmp_path / "m.npz", *options
+
     for command, why in (
         (("fit", targets, "--out", tmp_path / "m.NPZ"), "--out must end in .npz"),
         (("fit", targets, "--out", tmp_path / "no" / "m.npz"), "--out must be in a folder that exists"),
         (("fit", targets, "--method", "other", "--out", tmp_path / "m.npz"), "method must be one of"),
+        (fit("--optimizer", "sgd"), "--optimizer must be adam; got sgd. Leave it out"),
+        (fit("--optimizer", "adam", "--method", "newton"), "optimizer is an option of method='monte_carlo'"),
+        (fit("--mean", "0,x", "--source", "normal"), "--mean must be numbers with commas between them, or a file"),
+        (fit("--mean", "0,1,2", "--source", "normal"), "mean must have shape (2,); got shape (3,)"),
+        (fit("--mean", "0,nan", "--source", "normal"), "mean must be finite"),
+        (fit("--mean", "0,1"), "mean has no meaning with source 'uniform', which takes domain"),
+        (fit("--cov", "1,2", "--source", "normal"), "--cov must be a file, or one variance; got 1,2"),
+        (fit("--cov", "0", "--source", "normal"), "cov must be symmetric and positive definite"),
+        (fit("--cov", "cov.npy", "--source", "normal"), "cov.npy is not a file"),
+        (fit("--domain", "0,1", "--source", "ball"), "--domain of a ball must be 3 numbers, its centre and then its"),
+        (fit("--domain", "0,0,-1", "--source", "ball"), "got 0,0,-1. Pass --domain 0,0,1, say"),
+        (fit("--max-iter", 3, "--method", "monte_carlo"), "max_iter is no limit of method 'monte_carlo'"),
         (("apply", targets, targets, "--out", tmp_path / "t.npy"), "must be a file of otgen's semi-discrete map"),
         (("sample", fitted, "--out", tmp_path / "t.npy"), "theta or quantile must be given"),
     ):
