@@ -187,7 +187,9 @@ def newton(
         weights = _weights(y, diagram)
         solver = host.Multigrid(diagram.starts, diagram.neighbours, weights)
         allowed = least * max(min(SOLVE, 0.3 * error**2), 0.3 * tol)
-        change, missed, inner = solver.solve(target - mass, allowed, MOST_SOLVE)
+        missing = target - mass
+        missing -= missing.sum() * target  # of rounding: an even part of it would be much to a small cell
+        change, missed, inner = solver.solve(missing, allowed, MOST_SOLVE)
         if not missed < np.inf or not np.isfinite(change).all():
             run.message = "the linear solve broke down"
             return run
