@@ -16,6 +16,7 @@ EPS = float(np.finfo(np.float64).eps)
 ROUNDING = 8.0
 # Eigenvalues count as 0 up to this many eps sqrt(d) of the largest: rounding of a matrix of rank below d leaves less.
 RANK = 8.0
+INVERSE_STEPS = 3  # of inverse iteration: eigenvalues of rounding are so far below the others that these find one
 # The part of 2 sqrt(tr S_x tr S_y) by which eigenvalues may put the cross term off before singular values are taken, by
 # a bound of which 1 / 1000 was measured where it is as large as this.
 DOUBT = 1e-7
@@ -48,7 +49,7 @@ class Spread:
         factor, kept, _ = self._factored
         if kept is not None:
             return (factor / kept).T
-        from scipy.linalg import solve_triangular  # a tenth of a second that `import otgen` should not pay
+        from scipy.linalg import solve_triangular
 
         return solve_triangular(factor, np.eye(len(factor)), lower=True, check_finite=False)
 
@@ -86,16 +87,21 @@ class Spread:
 
 
 def _cholesky(matrix: np.ndarray, noise: float) -> np.ndarray | None:
-    """The lower factor, or None where the smallest eigenvalue could be rounding."""
-    from scipy.linalg import get_lapack_funcs
+    """The lower factor, or None where the smallest eigenvalue could be rounding, as inverse iteration finds it."""
+    from scipy.linalg import solve_triangular  # a tenth of a second that `import otgen` should not pay
 
     try:
         factor = np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
         return None
-    [trcon] = get_lapack_funcs(("trcon",), dtype=np.float64)
-    reciprocal_condition, _ = trcon(factor.T, uplo="U")
-    return factor if reciprocal_condition**2 > noise else None
+    vector, largest = np.random.default_rng(0).standard_normal(len(factor)), float(np.linalg.norm(matrix))
+    for _ in range(INVERSE_STEPS):
+        vector /= np.abs(vector).max()
+        for transposed in (0, 1):
+            vector = solve_triangular(factor, vector, lower=True, trans=transposed, check_finite=False)
+        if not noise * largest * float(np.abs(vector).max()) < 1.0:
+            return None
+    return factor
 
 
 def _product(x: Spread, y: Spread) -> np.ndarray:
