@@ -21,8 +21,11 @@ from .slicing import columns_of, frame, slice_clouds
 
 Array = np.ndarray
 
-RANDOM_STARTS = 256
+FEWEST, MOST = 256, 1024
 """Random directions looked at before the ascent: what they cost is that of a few rounds."""
+
+LOOKED_AT = 1 << 22
+"""Projections of random directions that are always worth their time: 0.1 s."""
 
 MOMENT_DIMS = 1024
 """Dimensions up to which eigenvectors of moments are starts: beyond, they cost more than the ascent."""
@@ -30,11 +33,14 @@ MOMENT_DIMS = 1024
 ENOUGH = 1e-4
 """Share of the gain a step promises that it must bring."""
 
+REACH = 0.25
+"""Steps of the power method that the first is: whole ones leap over narrow optima."""
+
 LONGEST = 16.0
 """Steps of the power method at a time, at most."""
 
 ROUNDS = 10
-"""Rounds of ascent after which the worse half of the starts is left."""
+"""Rounds after which half as many starts climb on: the best of those under way, in the end the best of all."""
 
 ROWS = 1 << 16
 """Pairs of the plan whose displacements are held at a time."""
@@ -57,9 +63,10 @@ def max_sliced_wasserstein(
     max over unit theta of W_p(<theta, x>, <theta, y>); the maximum is a metric, between SW_p and W_p.
 
     x (n, d), y (m, d), a (n,), b (m,) as in sliced_wasserstein. Starts are the n_starts best of the difference of the
-    means, eigenvectors of the differences of second and fourth moments, and 256 random directions; each ascends until
-    no step promises more than tol of the value, or for max_iter rounds. The value is a lower bound of the maximum:
-    where it equals the upper bound (p <= 2) the direction is proven to be the best, else it is the best found.
+    means, eigenvectors of the differences of second and fourth moments, and 256 to 1024 random directions. They climb,
+    fewer and fewer, until no step promises more than tol of the value, or for max_iter rounds. The value is a lower
+    bound of the maximum: where it equals the upper bound (p <= 2) the direction is proven to be the best, else it is
+    the best found.
     For any plan pi and p <= 2, W_p <= mass^(1/p - 1/2) lambda_max(sum_ij pi_ij (x_i - y_j)(x_i - y_j)^T)^(1/2).
     Torch tensors give a value that is differentiable once, with the direction held fixed, which at the maximum is its
     gradient (Danskin). Raises ValueError or TypeError for bad input.
@@ -121,13 +128,14 @@ class Problem:
 
     def starts(self, rng: np.random.Generator, count: int) -> Array:
         """The best directions (count, d) among those of the moments and random ones."""
-        candidates = np.concatenate([self._of_moments(), independent(RANDOM_STARTS, self.x.shape[1], rng)])
+        random = max(FEWEST, min(MOST, LOOKED_AT // (len(self.x) + len(self.y))))
+        candidates = np.concatenate([self._of_moments(), independent(random, self.x.shape[1], rng)])
         parts = range(0, len(candidates), 32)
         values = np.concatenate([self.values(candidates[start : start + 32]) for start in parts])
         return candidates[np.argsort(-values, kind="stable")[:count]]
 
     def ascend(self, theta: Array, max_iter: int, tol: float) -> Ascent:
-        """Climb from all of theta (k, d) together, after every ROUNDS from the better half of them.
+        """Climb from all of theta (k, d) together, after every ROUNDS with half as many.
 
         W_p is 1-homogeneous in theta, so <gradient, theta> = W_p, and the angle from theta to its gradient is one step
         of the power method; steps grow while they succeed and halve where they fail. A step that fails across a kink,
@@ -136,13 +144,14 @@ class Problem:
         """
         values, gradients = self.slopes(theta)
         own = _tangent(gradients, theta)
-        aims, reach, n_iter = own.copy(), np.ones(len(theta)), 0
+        aims, reach, n_iter = own.copy(), np.full(len(theta), REACH), 0
         while True:
             steep = np.linalg.norm(own, axis=1)
             angles = np.minimum(reach * np.arctan2(steep, values), 0.5 * math.pi)
             unfinished = angles * steep > tol * values
-            leading = np.argsort(-values, kind="stable")[: max(2, len(values) >> n_iter // ROUNDS)]
-            active = leading[unfinished[leading]]
+            order, seats = np.argsort(-values, kind="stable"), len(values) >> n_iter // ROUNDS
+            order = order if seats > 1 else order[:1]
+            active = order[unfinished[order]][: seats or 1]
             if not len(active) or n_iter == max_iter:
                 break
             n_iter += 1
@@ -159,7 +168,7 @@ class Problem:
             aims[down] = _nearest_zero(aims[down], _tangent(gradients[~better], theta[down]))
             reach[up], reach[down] = np.minimum(2.0 * reach[up], LONGEST), 0.5 * reach[down]
         best = int(np.argmax(values))
-        return Ascent(theta[best], n_iter, not unfinished[best])
+        return Ascent(theta[best], n_iter, not bool(unfinished[best]))
 
     def upper_bound(self, direction: Array) -> float:
         """mass^(1/p) lambda_max^(1/2) of the displacements of the plan of mass 1 that sorts along direction (d,)."""

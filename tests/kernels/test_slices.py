@@ -9,7 +9,7 @@ from otgen_kernels.cpu import slices
 from tolerance import tol
 
 
-def setting(batch, n, d, dtype=np.float64, k=5):
+def setting(batch, n, d, dtype: type = np.float64, k=5):
     rng = np.random.default_rng((batch, n, d))
     points, directions = rng.normal(size=(batch, n, d)).astype(dtype), rng.normal(size=(k, d)).astype(dtype)
     return points, rng.normal(size=(batch, d)), 2.0 ** rng.integers(-3, 3, batch), directions
