@@ -18,6 +18,7 @@ from .transport.gaussian import gaussian_wasserstein as gaussian_wasserstein
 from .transport.line import wasserstein_1d as wasserstein_1d
 from .transport.max_sliced import max_sliced_wasserstein as max_sliced_wasserstein
 from .transport.moments import GaussianMoments as GaussianMoments
+from .transport.pairwise import pairwise as pairwise
 from .transport.result import ConvergenceError as ConvergenceError
 from .transport.result import ConvergenceWarning as ConvergenceWarning
 from .transport.result import Transport as Transport

@@ -60,6 +60,15 @@ def read_count(n: Any, name: str, of: str = "points") -> int:
     return int(n)
 
 
+def read_workers(workers: Any) -> int | None:
+    """Return a number of workers; None for as many as the process may use."""
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, (int, np.integer)) or workers < 1):
+        raise ValueError(
+            f"workers must be None (every CPU this process may use) or an int >= 1; got {workers!r}. Leave it None."
+        )
+    return None if workers is None else int(workers)
+
+
 def is_real(value: Any) -> bool:
     """Return whether value is a Python or NumPy real number, not a bool."""
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""Fitted maps and half-done fits on disk: arrays as npz, everything else as JSON within it; nothing is unpickled."""
+"""Fitted maps and half-done work on disk: arrays as npz, everything else as JSON within it; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ def write(path: Any, kind: str, content: dict[str, Any]) -> None:
     try:
         with partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays, **{_NOTES: np.frombuffer(text.encode(), np.uint8)})
+            file.flush()
+            os.fsync(file.fileno())  # a rename that outlives a power cut must not outlive what it names
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -68,23 +70,29 @@ class Checkpoint:
     """The state of a fit in a file, for the fit that has this fingerprint; `state` is what was there, or None."""
 
     KIND = "checkpoint"
+    ARGUMENT = "resume"  # the user's name for the path
+    OTHER = "the state of another fit: its targets, masses or parameters differ"
 
     def __init__(self, path: Any, fingerprint: str) -> None:
         self._path, self._fingerprint, self._written = Path(path), fingerprint, time.monotonic()
         self.state: dict[str, Any] | None = None
         if not self._path.parent.is_dir():
-            raise ValueError(f"resume must name a file in a folder that exists; got {str(path)!r}. Make the folder.")
+            raise ValueError(
+                f"{self.ARGUMENT} must name a file in a folder that exists; got {str(path)!r}. Make the folder."
+            )
         if self._path.exists():
             self.state = read(self._path, self.KIND)
             if self.state.pop("fingerprint", None) != fingerprint:
-                raise ValueError(
-                    f"resume names {self._path}, the state of another fit: its targets, masses or parameters differ. "
-                    "Delete it, or name another file."
-                )
+                raise ValueError(f"{self.ARGUMENT} names {self._path}, {self.OTHER}. Delete it, or name another file.")
+
+    @property
+    def every(self) -> float:
+        """Seconds between two writes."""
+        return EVERY
 
     def write(self, state: dict[str, Any], *, now: bool = False) -> None:
-        """Write the state, once a minute at most unless now."""
-        if now or time.monotonic() - self._written >= EVERY:
+        """Write the state, once in `every` seconds at most unless now."""
+        if now or time.monotonic() - self._written >= self.every:
             write(self._path, self.KIND, {**state, "fingerprint": self._fingerprint})
             self._written = time.monotonic()
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,8 +154,23 @@ class ConvergenceWarning(UserWarning):
     """An iteration ended above its tol: the message says where, and which knob to turn."""
 
 
+_strict = threading.local()
+
+
+@contextmanager
+def strictly() -> Iterator[None]:
+    """Raise in this thread what would be a ConvergenceWarning: the filters of `warnings` are those of all threads."""
+    before, _strict.on = getattr(_strict, "on", False), True
+    try:
+        yield
+    finally:
+        _strict.on = before
+
+
 def warn(message: str) -> None:
     """Issue a ConvergenceWarning at the line outside otgen that led here."""
+    if getattr(_strict, "on", False):
+        raise ConvergenceWarning(message)
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "otgen":
         frame, level = frame.f_back, level + 1
@@ -160,8 +178,14 @@ def warn(message: str) -> None:
 
 
 class ConvergenceError(RuntimeError):
-    """The optimum was not proven; `result` is the best Transport found, with its honest gap."""
+    """The optimum was not proven; `result` is the best Transport found, with its honest gap.
 
-    def __init__(self, message: str, result: Transport) -> None:
+    It is None where `pairwise` measures what has no Transport.
+    """
+
+    def __init__(self, message: str, result: Any) -> None:
         super().__init__(message)
-        self.result = result
+        self.result: Transport = result
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.result)  # by default pickle hands on the message alone

@@ -29,13 +29,13 @@ def solve_small(
     if len(x) * len(y) > ALL_ARCS:
         (X, A, _), (Y, B, _) = merged(x, masses[0]), merged(y, masses[1])
         above = (X, Y, A, B)
-    *plan, f, g, value = host.small_transport(x, y, (a, b), masses, above, metric=metric, p=p)
+    rows, cols, mass, f, g, value = host.small_transport(x, y, (a, b), masses, above, metric=metric, p=p)
     shift = weighted_median(g, b)
     f, g = f + shift, g - shift
-    mass = float(a.sum())
+    total = float(a.sum())
     found = prove(
-        tuple(plan), (f, g), value, lower_bound(a, f, b, g), mass * cost_to_means(x, y, a / mass, b / mass, metric, p),
-        tol=tol, n_iter=1,
+        (rows, cols, mass), (f, g), value, lower_bound(a, f, b, g),
+        total * cost_to_means(x, y, a / total, b / total, metric, p), tol=tol, n_iter=1,
     )  # fmt: skip
     if progress is not None:
         report = {"level": 1, "levels": 1, "round": 1, "arcs": len(x) * len(y), "gap": found.gap, "scale": found.scale}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -92,6 +93,26 @@ def test_callers_on_several_threads_share_the_pool(rng, monkeypatch):
     assert len(results) == 4
     for result in results:
         np.testing.assert_array_equal(result, expected)
+
+
+def test_a_tile_may_call_it_again(monkeypatch):
+    monkeypatch.setenv("OTGEN_NUM_THREADS", "2")
+    done = []
+    pool.run(lambda tile: pool.run(lambda inner: done.append((tile, inner)), 3), 50)
+    assert sorted(done) == [(tile, inner) for tile in range(50) for inner in range(3)]
+
+
+def test_a_number_of_threads_may_be_asked_for(monkeypatch):
+    monkeypatch.setenv("OTGEN_NUM_THREADS", "3")
+    seen = {1: set(), 2: set()}
+
+    def work(tile: int, threads: int) -> None:
+        seen[threads].add(threading.get_ident())
+        time.sleep(0.001)
+
+    for threads in seen:
+        pool.run(partial(work, threads=threads), 40, threads=threads)
+        assert 1 <= len(seen[threads]) <= threads
 
 
 FORKED = """

@@ -52,12 +52,11 @@ def run(work: Callable[[int], None], tiles: int, *, serial: bool = False, thread
     try:
         drain()
     finally:
-        for future in futures:
-            future.cancel()
-        wait(futures)
-    for future in futures:
-        if not future.cancelled():
-            future.result()
+        # Not on cancelled ones: within a call of `run` the thread that would fetch them may be this one.
+        running = [future for future in futures if not future.cancel()]
+        wait(running)
+    for future in running:
+        future.result()
 
 
 def blas_single_thread():

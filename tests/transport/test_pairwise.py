@@ -1,0 +1,441 @@
+"""Matrices of distances: against loops over the distances, their door, joblib, files and interrupts."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import joblib
+import numpy as np
+import ot
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import otgen
+from otgen.transport import map_files, pair_progress
+from otgen.transport.pair_exact import ExactPairs
+from tolerance import tol
+
+SIZES = (30, 1, 25, 70, 7, 40)
+
+
+def clouds(sizes=SIZES, d=2, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=(n, d)) + rng.normal(size=d) for n in sizes]
+
+
+def masses(sizes=SIZES, seed=1):
+    rng = np.random.default_rng(seed)
+    found = [rng.random(n) + 0.01 for n in sizes]
+    return [a / a.sum() for a in found]
+
+
+def loop(function, samples, weights=None):
+    """The definition: each pair by a call of its own."""
+    k = len(samples)
+    own, found = weights or [None] * k, np.zeros((k, k))
+    for i in range(k):
+        for j in range(i):
+            found[i, j] = found[j, i] = function(samples[j], samples[i], own[j], own[i])
+    return found
+
+
+EXACT = tol(float)
+
+
+def check(found, expected, rel=EXACT):
+    assert found.dtype == np.float64 and (found == found.T).all() and not np.diag(found).any()
+    np.testing.assert_allclose(found, expected, rtol=rel, atol=rel * expected.max())
+
+
+def mean_distance(x, y, a, b):
+    return float(np.linalg.norm(x.mean(axis=0) - y.mean(axis=0)))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("p", "metric"), [(1, "euclidean"), (2, "euclidean"), (1.5, "cityblock"), (1, "cosine")])
+def test_agrees_with_a_loop_over_wasserstein(p, metric, weighted):
+    samples, weights = clouds(), masses() if weighted else None
+    found = otgen.pairwise(samples, weights, p=p, metric=metric)
+    check(found, loop(partial(otgen.wasserstein, p=p, metric=metric), samples, weights))
+
+
+def test_agrees_with_pot():
+    samples, weights = clouds(d=3), masses()
+    check(
+        otgen.pairwise(samples, weights),
+        loop(lambda x, y, a, b: ot.emd2(a, b, ot.dist(x, y, "euclidean")), samples, weights),
+        1e-9,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "function"),
+    [
+        ("sinkhorn_divergence", {"eps": 0.5}, partial(otgen.sinkhorn_divergence, eps=0.5)),
+        ("energy", {}, lambda *four: math.sqrt(otgen.energy_distance_squared(*four))),
+        ("mmd", {"bandwidth": 2}, lambda *four: math.sqrt(otgen.mmd_squared(*four, bandwidth=2, estimator="biased"))),
+    ],
+)
+def test_other_distances_agree_with_loops_over_them(name, options, function):
+    samples, weights = clouds(), masses()
+    check(otgen.pairwise(samples, weights, distance=name, **options), loop(function, samples, weights))
+
+
+def test_sliced_distances_share_their_directions():
+    from otgen.transport.sliced import sliced_wasserstein
+
+    samples = clouds()
+    options: dict = {"p": 1, "n_projections": 20, "seed": 3}
+    found = otgen.pairwise(samples, distance="sliced_wasserstein", **options)
+    check(found, loop(lambda *four: sliced_wasserstein(*four, **options).value, samples))
+
+
+def test_frechet_distances():
+    samples = clouds((30, 25, 70))
+    found = otgen.pairwise(samples, distance="frechet")
+    check(found, loop(lambda x, y, a, b: math.sqrt(otgen.frechet_distance(x, y)), samples))
+
+
+def test_a_function_measures_too():
+    samples = clouds()
+    check(otgen.pairwise(samples, distance=mean_distance), loop(mean_distance, samples))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([1, 2]), st.floats(0.01, 100), st.floats(-10, 10))
+def test_is_a_metric_that_moves_with_the_points(seed, p, scale, shift):
+    rng = np.random.default_rng(seed)
+    samples = [np.round(rng.normal(size=(int(n), 2)), 1) for n in rng.integers(1, 12, 4)]
+    found = otgen.pairwise(samples, p=p)
+    assert all(
+        found[i, k] <= (found[i, j] + found[j, k]) * (1 + tol(float)) + tol(float)
+        for i in range(4)
+        for j in range(4)
+        for k in range(4)
+    )
+    moved = otgen.pairwise([scale * x + shift for x in samples], p=p)
+    np.testing.assert_allclose(moved, scale * found, rtol=1e-9, atol=1e-9 * scale)
+    order = rng.permutation(4)
+    np.testing.assert_allclose(
+        otgen.pairwise([samples[i] for i in order], p=p), found[np.ix_(order, order)], rtol=1e-12, atol=1e-12
+    )
+
+
+def test_one_cloud_two_clouds_and_equal_ones():
+    x, y = clouds((20, 30))
+    assert otgen.pairwise([x]).tolist() == [[0.0]]
+    value = otgen.pairwise([x, y])
+    assert value[0, 1] == value[1, 0] == pytest.approx(otgen.wasserstein(x, y), rel=tol(float))
+    assert (otgen.pairwise([x, x[::-1], x]) == 0).all()
+    assert otgen.pairwise(np.stack([x, x + [3.0, 4.0]]))[0, 1] == pytest.approx(5.0, rel=tol(float))
+
+
+def test_points_without_mass_take_no_part():
+    samples, weights = clouds((20, 30, 10)), masses((20, 30, 10))
+    more = [np.vstack([x, [[1e6, -1e6]]]) for x in samples]
+    check(otgen.pairwise(more, [np.append(a, 0.0) for a in weights]), otgen.pairwise(samples, weights))
+
+
+def test_weights_may_be_left_out_for_some_clouds():
+    samples, weights = clouds((20, 30)), [None, masses((30,))[0]]
+    expected = otgen.wasserstein(samples[0], samples[1], None, weights[1])
+    assert otgen.pairwise(samples, weights)[0, 1] == pytest.approx(expected, rel=tol(float))
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e150])
+@pytest.mark.parametrize("p", [1, 2])
+def test_extreme_scales(scale, p):
+    samples = clouds((20, 30, 1))
+    check(otgen.pairwise([scale * x for x in samples], p=p) / scale, otgen.pairwise(samples, p=p))
+    mixed = otgen.pairwise([1e-150 * samples[0], 1e-150 * samples[1], 1e100 * samples[1]], p=p)
+    assert mixed[0, 1] == pytest.approx(1e-150 * otgen.wasserstein(samples[0], samples[1], p=p), rel=tol(float))
+
+
+def test_hard_clouds_agree_with_wasserstein():
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.meshgrid(np.arange(8.0), np.arange(8.0)), -1).reshape(-1, 2)
+    line = rng.random((80, 1)) * [1.0, 2.0]
+    samples = [
+        grid,
+        grid + 0.5,
+        line,
+        np.zeros((50, 2)),
+        grid[rng.integers(5, size=90)],
+        1e6 + grid,
+        rng.standard_cauchy((99, 2)),
+    ]
+    check(otgen.pairwise(samples), loop(otgen.wasserstein, samples))
+
+
+def test_clouds_too_large_for_one_call_and_on_the_line():
+    samples = clouds((300, 20, 280))
+    check(otgen.pairwise(samples), loop(otgen.wasserstein, samples))
+    samples = clouds((50, 20, 30), d=1)
+    check(otgen.pairwise(samples, p=2), loop(partial(otgen.wasserstein, p=2), samples))
+
+
+def test_a_small_pair_needs_no_second_solver(monkeypatch):
+    monkeypatch.setattr("otgen.transport.pair_exact.wasserstein", None)
+    samples, weights = clouds((200, 150, 90, 2)), masses((200, 150, 90, 2))
+    assert (otgen.pairwise(samples, weights) == otgen.pairwise(samples, weights, workers=1)).all()
+    otgen.pairwise(samples, p=2)
+
+
+def test_other_arrays_are_read_as_everywhere():
+    samples = clouds((20, 30, 10))
+    single = [x.astype(np.float32) for x in samples]
+    found = otgen.pairwise(single)
+    check(found, loop(otgen.wasserstein, [x.astype(float) for x in single]), tol(np.float32))
+    check(otgen.pairwise([x.tolist() for x in samples]), otgen.pairwise(samples))
+    check(otgen.pairwise([np.asfortranarray(x)[::-1] for x in samples]), otgen.pairwise(samples))
+    whole = [np.round(4 * x).astype(int) for x in samples]
+    check(otgen.pairwise(whole), otgen.pairwise([x.astype(float) for x in whole]))
+
+
+def test_tensors_give_a_tensor_without_gradient():
+    samples = clouds((20, 20))
+    found = otgen.pairwise([torch.from_numpy(x).float() for x in samples])
+    assert isinstance(found, torch.Tensor) and found.dtype == torch.float64 and not found.requires_grad
+    stacked = otgen.pairwise(torch.from_numpy(np.stack(samples)), [torch.full((20,), 0.05), None])
+    np.testing.assert_allclose(stacked.numpy(), otgen.pairwise(samples), rtol=1e-6)
+    with pytest.raises(ValueError, match="samples must not require gradients.*Detach them, or call otgen.wasserstein"):
+        otgen.pairwise([torch.from_numpy(x).requires_grad_() for x in samples])
+
+
+X = np.zeros((3, 2))
+
+
+@pytest.mark.parametrize(
+    ("samples", "options", "kind", "message"),
+    [
+        ([X, np.zeros((3, 3))], {}, ValueError, r"samples\[1\] must have points of the dimension of samples\[0\]"),
+        ([X, X, [[0.0, math.nan]]], {}, ValueError, r"samples\[2\] must be finite; samples\[2\]\[0, 1\] is nan"),
+        ([X, np.zeros(3)], {}, ValueError, r"samples\[1\] must have shape \(n, d\)"),
+        ([], {}, ValueError, "samples must hold at least one cloud; got an empty list"),
+        (X, {}, ValueError, r"samples must be a list of arrays .* got shape \(3, 2\)"),
+        (7, {}, ValueError, "samples must be a list of arrays .* got int"),
+        ([X, torch.zeros(3, 2)], {}, TypeError, "arrays must come from one library"),
+        ([X, X], {"weights": [np.ones(3)]}, ValueError, "weights must be None or a list of 2 arrays.* got 1 of them"),
+        ([X, X], {"weights": [np.ones(3), np.ones(2)]}, ValueError, r"weights\[1\] must have shape \(3,\)"),
+        ([X, X], {"weights": [np.ones(3), 2 * np.ones(3)]}, ValueError, r"weights\[1\] must sum to the mass of"),
+        ([X, X], {"workers": 0}, ValueError, "workers must be None .* or an int >= 1; got 0"),
+        ([X, X], {"workers": True}, ValueError, "workers must be None .* or an int >= 1; got True"),
+        ([X, X], {"backend": "dask"}, ValueError, "backend must be None .threads. or 'joblib'; got 'dask'"),
+        ([X, X], {"progress": 3}, TypeError, "progress must be None, True or a function of one dict; got int"),
+        ([X, X], {"distance": "hausdorff"}, ValueError, "distance must be one of wasserstein, .*; got 'hausdorff'"),
+        ([X, X], {"eps": 1.0}, TypeError, "wasserstein has no option 'eps'; its options: p, metric"),
+        ([X, X], {"distance": "energy", "p": 1}, TypeError, "energy has no option 'p'; its options: none"),
+        ([X, X], {"distance": mean_distance, "p": 1}, TypeError, "a function takes its options with it; got p"),
+        ([X, X], {"distance": "sinkhorn_divergence"}, TypeError, "sinkhorn_divergence needs eps"),
+        ([X, X], {"distance": "mmd", "bandwidth": "median"}, ValueError, "mmd needs a number as.* got 'median'"),
+        ([X, X], {"distance": "frechet", "weights": [np.ones(3)] * 2}, ValueError, "frechet .* takes no weights"),
+        ([X, X], {"distance": "sliced_wasserstein", "seed": np.random.default_rng()}, TypeError, "seed must be an int"),
+        ([X, X], {"metric": "cosine"}, ValueError, r"pair \(0, 1\), x = samples\[0\], y = samples\[1\]: cosine needs"),
+        ([X, X], {"p": 0.5}, ValueError, "p must be a finite number >= 1; got 0.5"),
+        ([X], {"p": 0.5}, ValueError, "p must be a finite number >= 1; got 0.5"),
+        ([X, X], {"distance": lambda x, y, a, b: math.nan}, ValueError, r"must be finite; pair \(0, 1\) gave nan"),
+        ([X, X], {"distance": lambda x, y, a, b: "far"}, TypeError, r"must return a number; pair \(0, 1\) gave 'far'"),
+        ([X, X], {"path": "no/such/folder.npz"}, ValueError, "path must name a file in a folder that exists"),
+    ],
+)  # fmt: skip
+def test_refusals(samples, options, kind, message):
+    with pytest.raises(kind, match=message):
+        otgen.pairwise(samples, **options)
+
+
+def test_a_pair_that_does_not_converge_is_named():
+    options: dict = {"distance": "sinkhorn_divergence", "eps": 1e-3, "max_iter": 1}
+    for workers in (1, 2):
+        with pytest.raises(
+            otgen.ConvergenceError, match=r"pair \(\d, \d\) did not converge: .*Raise max_iter"
+        ) as raised:
+            otgen.pairwise(clouds((30, 30, 30)), workers=workers, **options)
+    assert raised.value.result is None
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert type(again) is otgen.ConvergenceError and str(again) == str(raised.value)
+    with pytest.warns(otgen.ConvergenceWarning):
+        otgen.sinkhorn_divergence(*clouds((30, 30)), eps=1e-3, max_iter=1)
+
+
+def test_an_exact_pair_that_is_not_proven_is_named(monkeypatch):
+    def fail(*args, **options):
+        raise otgen.ConvergenceError("W_1 is not proven: too hard.", None)
+
+    monkeypatch.setattr("otgen.transport.pair_exact.wasserstein", fail)
+    with pytest.raises(otgen.ConvergenceError, match=r"pair \(0, 1\) did not converge: W_1 is not proven: too hard"):
+        otgen.pairwise(clouds((300, 20)))
+
+
+def test_same_numbers_whatever_the_workers(monkeypatch):
+    samples, weights = clouds((60, 50, 40, 30, 20, 10) * 2), masses((60, 50, 40, 30, 20, 10) * 2)
+    expected = otgen.pairwise(samples, weights, workers=1)
+    for workers in (None, 2, 3):
+        assert (otgen.pairwise(samples, weights, workers=workers) == expected).all()
+    monkeypatch.setenv("OTGEN_NUM_THREADS", "3")
+    assert (otgen.pairwise(samples, weights) == expected).all()
+    for backend in ("threading", "loky"):
+        with joblib.parallel_config(backend):
+            assert (otgen.pairwise(samples, weights, backend="joblib", workers=2) == expected).all()
+
+
+def test_an_error_comes_back_through_joblib(monkeypatch):
+    options: dict = {"distance": "sinkhorn_divergence", "eps": 1e-3, "max_iter": 1, "backend": "joblib", "workers": 2}
+    with pytest.raises(otgen.ConvergenceError, match=r"pair \(\d, \d\) did not converge"):
+        otgen.pairwise(clouds((30, 30, 30)), **options)
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    with pytest.raises(ImportError, match=r"needs joblib. Run: pip install 'otgen\[parallel\]'"):
+        otgen.pairwise(clouds((30, 30)), backend="joblib")
+
+
+def test_progress_is_told_to_a_function_or_shown_on_stderr(capsys):
+    for backend in (None, "joblib"):
+        heard = []
+        otgen.pairwise(clouds(), progress=heard.append, backend=backend, workers=1)
+        assert heard[-1]["pairs"] == heard[-1]["of"] == 15 and heard[-1]["left"] == 0
+        assert set(heard[0]) == {"pairs", "of", "seconds", "left"}
+    otgen.pairwise(clouds(), progress=True)
+    shown = capsys.readouterr()
+    assert shown.out == "" and "15/15" in shown.err
+
+
+class TestFile:
+    def test_the_matrix_is_kept_and_read_again(self, tmp_path):
+        path, samples = tmp_path / "d.npz", clouds()
+        calls = []
+
+        def counted(x, y, a, b):
+            calls.append(len(x))
+            return mean_distance(x, y, a, b)
+
+        found = otgen.pairwise(samples, distance=counted, path=path)
+        assert len(calls) == 15 and (otgen.pairwise(samples, distance=counted, path=str(path)) == found).all()
+        assert len(calls) == 15 and [file.name for file in tmp_path.iterdir()] == ["d.npz"]
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(file["json"].tobytes())["values"]
+            np.testing.assert_array_equal(np.triu(file["distances"], 1), np.triu(found, 1))
+        assert header["version"] == 1 and header["sizes"][3] == [70, 2] and "counted" in header["distance"]
+
+    def test_what_an_error_left_is_not_measured_again(self, tmp_path):
+        path, samples = tmp_path / "d.npz", clouds()
+        calls = []
+
+        def failing(x, y, a, b):
+            calls.append(len(x))
+            if len(calls) == 6:
+                raise RuntimeError("enough")
+            return mean_distance(x, y, a, b)
+
+        with pytest.raises(RuntimeError, match="enough"):
+            otgen.pairwise(samples, distance=failing, path=path, workers=1)
+        check(otgen.pairwise(samples, distance=failing, path=path), loop(mean_distance, samples))
+        assert len(calls) == 16
+
+    @pytest.mark.parametrize("change", ["points", "weights", "options", "distance"])
+    def test_the_file_of_another_problem_is_refused(self, tmp_path, change):
+        path, samples = tmp_path / "d.npz", clouds()
+        otgen.pairwise(samples, path=path)
+        weights = None
+        options: dict = {}
+        if change == "points":
+            samples[2][0, 0] += 1e-9
+        elif change == "weights":
+            weights = masses()
+        else:
+            options = {"p": 2} if change == "options" else {"distance": "energy"}
+        with pytest.raises(
+            ValueError, match="path names .*d.npz, the distances of other clouds, weights or options. Del"
+        ):
+            otgen.pairwise(samples, weights, path=path, **options)
+
+    def test_broken_and_foreign_files_are_refused(self, tmp_path):
+        path, samples = tmp_path / "d.npz", clouds()
+        otgen.pairwise(samples, path=path)
+        path.write_bytes(path.read_bytes()[:-100])
+        with pytest.raises(
+            ValueError, match="must be a file of otgen's pairwise distances; it is not, or it is truncated"
+        ):
+            otgen.pairwise(samples, path=path)
+        np.savez(path, distances=np.zeros((6, 6)))
+        with pytest.raises(ValueError, match="must be a file of otgen's pairwise distances"):
+            otgen.pairwise(samples, path=path)
+        map_files.write(path, "checkpoint", {})
+        with pytest.raises(ValueError, match="pairwise distances; it holds a checkpoint"):
+            otgen.pairwise(samples, path=path)
+
+    def test_a_matrix_of_another_shape_is_refused(self, tmp_path):
+        path, samples = tmp_path / "d.npz", clouds()
+        otgen.pairwise(samples, path=path)
+        content = map_files.read(path, pair_progress.PairFile.KIND)
+        map_files.write(path, pair_progress.PairFile.KIND, content | {"distances": np.zeros((2, 2))})
+        with pytest.raises(ValueError, match=r"must hold a matrix of shape \(6, 6\)"):
+            otgen.pairwise(samples, path=path)
+
+
+SLOW = """
+import sys, time
+import numpy as np
+sys.path[:0] = {paths!r}
+import otgen
+from otgen.transport import pair_progress
+pair_progress.EVERY = 0.0
+
+def slow(x, y, a, b):
+    time.sleep(0.02)
+    return float(np.linalg.norm(x.mean(axis=0) - y.mean(axis=0)))
+
+rng = np.random.default_rng(0)
+samples = [rng.normal(size=(5, 2)) for _ in range(20)]
+print("ready", flush=True)
+np.save({out!r}, otgen.pairwise(samples, distance=slow, path={path!r}, workers=2))
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_stopped_half_way_the_same_call_goes_on(tmp_path, sent):
+    root = Path(__file__).resolve().parents[2]
+    path, out = tmp_path / "d.npz", tmp_path / "out.npy"
+    code = SLOW.format(paths=[str(root), str(root / "kernels")], out=str(out), path=str(path))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not (path.exists() and _measured(path) >= 10):
+            time.sleep(0.02)
+        os.kill(process.pid, sent)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode != 0 and not out.exists()
+    assert sent == signal.SIGKILL or b"KeyboardInterrupt" in errors
+    before = _measured(path)
+    assert 10 <= before < 190
+    subprocess.run([sys.executable, "-c", code.replace("time.sleep(0.02)", "")], check=True, stdout=subprocess.DEVNULL)
+    rng = np.random.default_rng(0)
+    samples = [rng.normal(size=(5, 2)) for _ in range(20)]
+    np.testing.assert_array_equal(np.load(out), otgen.pairwise(samples, distance=mean_distance))
+
+
+def _measured(path):
+    return int(np.isfinite(map_files.read(path, pair_progress.PairFile.KIND)["distances"]).sum())
+
+
+def test_an_interrupt_within_a_pair_is_an_interrupt(monkeypatch, tmp_path):
+    whole = ExactPairs.__call__
+
+    def interrupted(self, i, j):
+        if (i, j) == (1, 2):
+            raise KeyboardInterrupt
+        return whole(self, i, j)
+
+    monkeypatch.setattr(ExactPairs, "__call__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        otgen.pairwise(clouds((20, 30, 10)), path=tmp_path / "d.npz", workers=1)
+    assert _measured(tmp_path / "d.npz") == 2
