@@ -126,6 +126,22 @@ def test_gradients(shape):
     np.testing.assert_allclose(alone.grad, inputs[0].grad, rtol=1e-7, atol=1e-9)
 
 
+def test_gradients_of_many_samples_of_low_rank():
+    """Points z B of rank 3 in 8 dimensions, moved by z and by B: the rank stays, and the distance is smooth."""
+    rng = np.random.default_rng(1)
+    z, B, y = rng.normal(size=(50, 3)), rng.normal(size=(3, 8)), rng.normal(size=(60, 8))
+    inputs = [torch.tensor(part, requires_grad=True) for part in (z, B)]
+    otgen.frechet_distance(inputs[0] @ inputs[1], torch.tensor(y)).backward()
+    for k, tensor in enumerate(inputs):
+        assert tensor.grad is not None
+        ends = []
+        for sign in (1, -1):
+            moved = [z.copy(), B.copy()]
+            moved[k][1, 2] += sign * 1e-5
+            ends.append(formula(moved[0] @ moved[1], y))
+        assert tensor.grad[1, 2].item() == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6)
+
+
 @pytest.mark.parametrize(("n", "d"), [(9, 3), (3, 9)])
 def test_gradients_are_finite_where_there_is_no_spread(n, d):
     x, y = torch.zeros((n, d), requires_grad=True), torch.ones((4, d), requires_grad=True)

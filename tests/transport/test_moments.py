@@ -41,7 +41,7 @@ def test_any_batches_give_the_same_numbers(sizes, rows, look):
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_a_shifted_stream_keeps_its_digits(size, monkeypatch):
-    """numpy.cov is off by 1e-9 here, and sums of squares by more than the covariance itself."""
+    """Sums of squares would be off by more than the covariance itself here."""
     monkeypatch.setattr(moments, "MOST_ROWS", 32)
     x = 1e8 + points(300, 2)
     found = otgen.GaussianMoments()
