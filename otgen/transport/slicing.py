@@ -9,7 +9,7 @@ import numpy as np
 
 from otgen_kernels import host
 
-from .line import UnitMass, at_unit_mass, check_range
+from .line import UnitMass, at_unit_mass, centred_rows, check_range
 
 Array = np.ndarray
 
@@ -130,8 +130,7 @@ def _weight_sums(
         u, v = (columns_of(side.project(directions[part])) for side in sides)
         along = np.ascontiguousarray(distances[:, part].T).ravel()
         for total, by, weights in zip(sums, host.potentials_1d(u, v, a, b, along, p=p), (a, b)):
-            # Potentials are unique up to a constant: at fixed mass their mean is taken off.
-            by = (by - (by @ weights)[:, None]).reshape(-1, *total.shape)
+            by = centred_rows(by, weights).reshape(-1, *total.shape)
             total += np.einsum("bk,kbn->bn", shares[:, part], by)
     return sums
 
