@@ -4,6 +4,7 @@
 # make bench  the benchmark of the exact solver beside POT, into the README
 # make bench-entropic  that of entropic transport; installs its peers (GeomLoss, KeOps, OTT-JAX) into .venv first
 # make bench-semidiscrete  that of semi-discrete transport; installs its peer sdot into .venv/sdot first, if there is a Python >= 3.12
+# make bench-discrepancies  that of MMD, energy, sliced, Gaussian and pairwise distances
 # make clean  remove .venv, runs/ and caches
 # Another interpreter: make PYTHON=/path/to/python3.12 demo
 
@@ -31,7 +32,7 @@ export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/numba-$(shell cat /dev/null $(KERNEL
 
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check bench bench-entropic bench-semidiscrete clean
+.PHONY: help demo test check bench bench-entropic bench-semidiscrete bench-discrepancies clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -75,6 +76,9 @@ bench-entropic: $(VENV)/bench.stamp
 
 bench-semidiscrete: $(VENV)/dev.stamp $(VENV)/sdot.stamp
 	$(VENV)/bin/python benchmarks/semidiscrete.py --readme
+
+bench-discrepancies: $(VENV)/dev.stamp
+	$(VENV)/bin/python benchmarks/discrepancies.py --readme
 
 $(VENV)/sdot.stamp: $(VENV)/made.stamp
 	@if test -z "$(SDOT_PYTHON)"; then echo "no Python >= 3.12 was found for sdot, which is left out; or: make SDOT_PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \

@@ -20,25 +20,32 @@ def clouds(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sliced(solver: str, n: int, d: int) -> Callable[[], float]:
-    """The call that is timed: no arguments, SW_2 of both clouds; each solver draws its own directions."""
+    """The call that is timed: no arguments, SW_2 of both clouds along the same directions."""
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {solver!r}.")
     x, y = clouds(n, d)
+    lines = directions(d)
     solve = otgen_sliced if solver == "otgen" else pot_sliced
-    solve(x[:WARM_POINTS], y[:WARM_POINTS])
-    return lambda: solve(x, y)
+    solve(x[:WARM_POINTS], y[:WARM_POINTS], lines)
+    return lambda: solve(x, y, lines)
 
 
-def otgen_sliced(x: np.ndarray, y: np.ndarray) -> float:
-    """`otgen.sliced_wasserstein`, orthogonal directions."""
+def directions(d: int) -> np.ndarray:
+    """Unit vectors (200, d) in float32."""
+    lines = np.random.default_rng(1).standard_normal((PROJECTIONS, d))
+    return (lines / np.linalg.norm(lines, axis=1, keepdims=True)).astype(np.float32)
+
+
+def otgen_sliced(x: np.ndarray, y: np.ndarray, lines: np.ndarray) -> float:
+    """`otgen.sliced_wasserstein`."""
     import otgen
 
-    return float(otgen.sliced_wasserstein(x, y, p=2, n_projections=PROJECTIONS, seed=0))
+    return float(otgen.sliced_wasserstein(x, y, p=2, projections=lines))
 
 
-def pot_sliced(x: np.ndarray, y: np.ndarray) -> float:
-    """`ot.sliced_wasserstein_distance`, independent directions, whose columns (n, 200) it holds at once."""
+def pot_sliced(x: np.ndarray, y: np.ndarray, lines: np.ndarray) -> float:
+    """`ot.sliced_wasserstein_distance`, which holds all columns (n, 200) at once."""
     import ot
 
-    found: Any = ot.sliced_wasserstein_distance(x, y, p=2, n_projections=PROJECTIONS, seed=0)
+    found: Any = ot.sliced_wasserstein_distance(x, y, p=2, projections=lines.T)
     return float(found)

@@ -119,6 +119,16 @@ def below_megabytes(limit: float) -> Judge:
     return judge
 
 
+def adding_less_than(limit: float) -> Judge:
+    """The solve adds less than so many megabytes to a process that holds the inputs and the library."""
+
+    def judge(record: Record, _: Mapping[str, Record]) -> Verdict:
+        added = record["runs"]["otgen"].get("added_mb")
+        return _verdict(f"adds < {limit:g} MB", added, lambda got: got < limit, record)
+
+    return judge
+
+
 def within(limit: float) -> Judge:
     """It takes at most so many seconds."""
 
