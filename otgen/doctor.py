@@ -28,10 +28,11 @@ CUPY_BUILDS = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
 OPTIONAL = {
     "torch": "tensors in, differentiable tensors out",
     "POT": "otgen validate, and the peer in the timings of otgen demo",
-    "scikit-learn": "otgen validate",
+    "scikit-learn": "otgen validate, and the data set digits",
     "matplotlib": "pictures (otgen demo)",
     "pyarrow": "reading .parquet and .feather",
     "safetensors": "saved models",
+    "pillow": "folders of images",
 }
 # As in the extras of pyproject.toml; by their own names, so that the command works for a checkout too.
 REQUIREMENTS = {
@@ -41,6 +42,7 @@ REQUIREMENTS = {
     "matplotlib": "matplotlib>=3.8,<4",
     "pyarrow": "pyarrow>=17,<27",
     "safetensors": "safetensors>=0.4,<1",
+    "pillow": "pillow>=10.2,<14",
     "cupy-cuda12x": "cupy-cuda12x>=13.3,<15",
     "cupy-cuda13x": "cupy-cuda13x>=13.6,<15",
 }
