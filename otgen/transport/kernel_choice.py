@@ -88,15 +88,15 @@ def median_distance(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, 
     apart = squares > 0.0
     if not apart.any():
         return 1.0
+    if (mass == mass[0]).all():
+        return float(np.ldexp(np.sqrt(np.median(squares[apart])), exponent))
     first, second = np.triu_indices(len(points), 1)
     weights = (mass[first] * mass[second])[apart]
     return float(np.ldexp(np.sqrt(_weighted_median(squares[apart], weights)), exponent))
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    """The value that half of the weight lies below; the mean of two where it lies between them."""
-    if (weights == weights[0]).all():
-        return float(np.median(values))
+    """The least value that half of the weight is at or below."""
     order = np.argsort(values, kind="stable")
     below = np.cumsum(weights[order])
     at = int(np.searchsorted(below, 0.5 * below[-1]))

@@ -165,7 +165,7 @@ def test_both_paths_agree(rng):
         for path in ("differences", "products"):
             pairs = KernelPairs(x, y, **options(kernel), path=path)
             unit = sums_file.Unit(0, 60, 0, 50, False)
-            weights = pairs.weights(0, a), pairs.weights(1, b)
+            weights = pairs.weights(0, a, gradient=True), pairs.weights(1, b, gradient=True)
             columns, by_x, by_y = np.zeros(50), np.zeros(x.shape), np.zeros(y.shape)
             sums.append((pairs.add(unit, weights, columns, by_x, by_y), columns, by_x, by_y))
         agree(*sums, np.float64)

@@ -13,6 +13,8 @@ from .kernel_runs import runs_of_differences, runs_of_products
 
 CLOSE = {np.dtype(np.float32): 2.0**-7, np.dtype(np.float64): 2.0**-20}
 """Share of |x|^2 + |y|^2 below which |x - y|^2 from a GEMM has lost too many digits."""
+NEAR = 8
+"""Clouds of an extent between 2^-8 and 2^8 are worked on as they are: no copy."""
 _LARGE = 10  # a polynomial of coordinates beyond 2^10 leaves the range of float32 in a few dimensions
 
 
@@ -53,7 +55,9 @@ class KernelPairs:
                 self.dtype = np.dtype(np.float64)
         else:
             self.exponent = _extent_exponent(clouds)
-        clouds = [np.ldexp(z.astype(self.dtype, copy=False), -self.exponent) for z in clouds]
+        clouds = [z.astype(self.dtype, copy=False) for z in clouds]
+        if self.exponent:
+            clouds = [np.ldexp(z, -self.exponent) for z in clouds]
         h = float(np.ldexp(bandwidth, -self.exponent))
         self.constants = constants(kernel, np.asarray(scales, np.float64), h, x.shape[1], self.dtype)
         self.shape = len(clouds[0]), len(clouds[-1])
@@ -77,11 +81,11 @@ class KernelPairs:
         """Kernels are worked on at 2^-this times their size."""
         return self.exponent if self.kind == ENERGY else 0
 
-    def weights(self, side: int, w: np.ndarray) -> Weights:
-        """Return weights (n,) of a side as `add` takes them."""
+    def weights(self, side: int, w: np.ndarray, *, gradient: bool) -> Weights:
+        """Return weights (n,) of a side as `add` takes them; gradient: of the other side's points."""
         most = float(w.max())
         small = np.require(w / most, self.dtype, "C")
-        if not self.by_products:
+        if not self.by_products or not gradient:
             return Weights(small, most, None)
         points = self.centred[side]
         return Weights(small, most, np.concatenate([points * small[:, None], small[:, None]], axis=1))
@@ -153,8 +157,9 @@ class KernelPairs:
 
 
 def _extent_exponent(clouds: tuple[np.ndarray, ...]) -> int:
-    """Return e such that the points times 2^-e differ by about 1 at most; 0 where all coincide."""
+    """Return e such that points times 2^-e differ by about 1 at most; 0 where that is nearly so, or all coincide."""
     low = np.min([z.min(0) for z in clouds], 0).astype(np.float64)
     high = np.max([z.max(0) for z in clouds], 0).astype(np.float64)
     widest = float((0.5 * high - 0.5 * low).max())  # halves: the difference itself may overflow
-    return int(np.frexp(widest)[1]) + 1 if widest > 0.0 else 0
+    e = int(np.frexp(widest)[1]) + 1 if widest > 0.0 else 0
+    return e if abs(e) > NEAR else 0

@@ -39,7 +39,10 @@ def kernel_sum(
     """
     alone, scatter = y is None, sums or by_x or by_y
     pairs = KernelPairs(x, y, kernel, scales, bandwidth)
-    weights = pairs.weights(0, a), pairs.weights(1, a if b is None else b)
+    weights = (
+        pairs.weights(0, a, gradient=by_y or (alone and by_x)),
+        pairs.weights(1, a if b is None else b, gradient=by_x),
+    )
     n, m = pairs.shape
     rows = np.zeros(n) if sums else None
     columns = rows if alone else (np.zeros(m) if sums else None)
