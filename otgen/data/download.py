@@ -47,7 +47,7 @@ def fetch(mirrors: tuple[str, ...], folder: Path, sha256: str) -> Path:
             Path(name).unlink(missing_ok=True)
     by_hand = f"Fetch it by hand into {folder}, or set OTGEN_DATA to the folder that holds {folder.name}/."
     if altered:
-        raise ValueError(f"{target.name} must have SHA-256 {sha256}; {'; '.join(altered)}. {by_hand}")
+        raise ValueError(f"{target.name} must have SHA-256 {sha256}; {'; '.join([*altered, *unreached])}. {by_hand}")
     raise OSError(f"{target.name} could not be downloaded; {'; '.join(unreached)}. {by_hand}")
 
 

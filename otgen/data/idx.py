@@ -56,7 +56,7 @@ def _content(path: Path) -> bytes:
         return gzip.decompress(raw)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(
-            f"{path} must be a whole gzip file of {len(raw)} bytes; unpacking it failed: {error}. It is damaged or cut "
+            f"{path} must be a whole gzip file; unpacking its {len(raw)} bytes failed: {error}. It is damaged or cut "
             "off: fetch it again."
         ) from error
 

@@ -27,9 +27,9 @@ class Places:
             self.folders.append(cache_folder() / name)
 
     def find(self, names: tuple[str, ...]) -> Path | None:
-        """Return the first file or folder of one of these names."""
+        """Return the first file of one of these names."""
         found = (folder / name for folder in self.folders for name in names)
-        return next((path for path in found if path.exists()), None)
+        return next((path for path in found if path.is_file()), None)
 
     def missing(self, names: tuple[str, ...], otherwise: str = FETCH) -> FileNotFoundError:
         """Return the error for a set that is nowhere; `otherwise` says how else it is come by."""
