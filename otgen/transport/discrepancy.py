@@ -39,8 +39,9 @@ def mmd_squared(
     gaussian exp(-|x - y|^2 / 2C) [1]; laplace exp(-|x - y| / sqrt(C)) [1]; imq C / (C + |x - y|^2)
     [.1 .2 .5 1 2 5 10]; rational_quadratic (1 + |x - y|^2 / (2 scale h^2))^-scale [.2 .5 1 2 5];
     polynomial (<x, y> / d + 1)^3; energy -|x - y|. The last two have neither scales nor bandwidth.
-    bandwidth is h, a length, or "median": h^2 the median of |z - z'|^2 over the different points of both clouds, of
-    1,000 points drawn by `seed` where there are more; no gradient passes through it. WAE's h is sqrt(2 d) sigma.
+    bandwidth is h, a length, or "median": h^2 the median of |z - z'|^2 over the different points of both clouds, half
+    of the mass on each, of 1,000 points drawn by `seed` where there are more; no gradient passes through it. WAE's h
+    is sqrt(2 d) sigma.
 
     x (n, d), y (m, d); a (n,) and b (m,) of one mass, None uniform of mass 1 (of mass M the value is M^2 as large).
     Batches x (B, n, d) and y (B, m, d) give B values, each with a median of its own. Returns a float, or a tensor

@@ -32,11 +32,11 @@ class Kernel:
     scales: tuple[float, ...]
     bandwidth: float | None
 
-    def options(self, x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, rng: Any) -> dict[str, Any]:
-        """What the kernel layer takes: the median worked out where it is asked for, of clouds weighted by a and b."""
+    def options(self, points: np.ndarray, mass: np.ndarray, rng: Any) -> dict[str, Any]:
+        """What the kernel layer takes: the median worked out where it is asked for, of points weighted by mass."""
         h = self.bandwidth
         if h is None:
-            h = median_distance(x, y, a, b, rng) if self.scales else 1.0
+            h = median_distance(points, mass, rng) if self.scales else 1.0
         return {"kernel": self.name, "scales": np.array(self.scales or (1.0,)), "bandwidth": h}
 
 
@@ -46,15 +46,16 @@ def parse_kernel(kernel: Any, scales: Any, bandwidth: Any) -> Kernel:
         raise ValueError(f"kernel must be one of {', '.join(SCALES)}; got {kernel!r}. Pass 'imq', the default.")
     if not SCALES[kernel]:
         for name, value, default in (("scales", scales, None), ("bandwidth", bandwidth, "median")):
-            if value is not default and value != default:
+            if not (value is default or (isinstance(value, str) and value == default)):
                 raise ValueError(f"{name} must be left out for kernel='{kernel}', which has none; got {value!r}.")
         return Kernel(kernel, (), None)
-    if bandwidth != "median" and (not is_real(bandwidth) or not 0 < bandwidth < math.inf):
+    median = isinstance(bandwidth, str) and bandwidth == "median"
+    if not median and not (is_real(bandwidth) and 0 < bandwidth < math.inf):  # pyright: ignore[reportOperatorIssue]
         raise ValueError(
             f"bandwidth must be 'median' or a finite length > 0; got {bandwidth!r}. "
             "Pass h, in the units of x, where kernels are written in |x - y|^2 / h^2."
         )
-    return Kernel(kernel, _read_scales(kernel, scales), None if bandwidth == "median" else float(bandwidth))
+    return Kernel(kernel, _read_scales(kernel, scales), None if median else float(bandwidth))
 
 
 def _read_scales(kernel: str, scales: Any) -> tuple[float, ...]:
@@ -69,17 +70,16 @@ def _read_scales(kernel: str, scales: Any) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
-def median_distance(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
-    """Return h, h^2 the median of |z - z'|^2 over pairs of different points of both clouds; 1 where all coincide.
+def median_distance(points: np.ndarray, mass: np.ndarray, rng: np.random.Generator) -> float:
+    """Return h, h^2 the median of |z - z'|^2 over pairs of different points, each weighted by both masses.
 
-    Each cloud has half of the mass. Of more than MEDIAN_POINTS points so many are drawn: without replacement where all
-    weigh the same, else by their weights, with replacement.
+    Of more than MEDIAN_POINTS points so many are drawn: without replacement where all weigh the same, else by their
+    mass, with replacement. Raises ValueError where all that are looked at coincide.
     """
     from scipy.spatial.distance import pdist  # a tenth of a second that `import otgen` should not pay
 
-    points, mass = np.concatenate([x, y]), np.concatenate([a / a.sum(), b / b.sum()])
     if len(points) > MEDIAN_POINTS:
-        even = (a == a[0]).all() and (b == b[0]).all() and len(a) == len(b)
+        even = bool((mass == mass[0]).all())
         chosen = rng.choice(len(points), MEDIAN_POINTS, replace=not even, p=None if even else mass / mass.sum())
         points, mass = points[chosen], np.ones(MEDIAN_POINTS)
     exponent = int(np.frexp(np.abs(points).max())[1])
@@ -87,7 +87,10 @@ def median_distance(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, 
     squares = pdist(scaled - scaled.mean(0), "sqeuclidean")
     apart = squares > 0.0
     if not apart.any():
-        return 1.0
+        raise ValueError(
+            "bandwidth='median' needs points that differ; all that it was taken of coincide. "
+            "Pass a length, such as bandwidth=1.0."
+        )
     if (mass == mass[0]).all():
         return float(np.ldexp(np.sqrt(np.median(squares[apart])), exponent))
     first, second = np.triu_indices(len(points), 1)

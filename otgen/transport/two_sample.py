@@ -20,6 +20,11 @@ from .kernel_choice import Kernel, parse_kernel
 
 STATISTICS = ("mmd", "energy", "wasserstein", "sliced")
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
+ROUNDING = 1e-12
+"""Of the mean size of a kernel, or of the extent of lines: values closer than this are equal but for their rounding.
+
+Without the equal ones among the labellings a p-value would be too small: samples with few values have many of them.
+"""
 AT_ONCE = 256
 """Permutations worked on together: their marks are 256 numbers a point, and a GEMM of this width runs at full speed."""
 
@@ -71,12 +76,12 @@ def two_sample_test(
     p_value = (1 + #{permutations whose discrepancy >= that observed}) / (1 + n_permutations): at most alpha with
     probability at most alpha where the distributions are one, for any n, m and statistic.
 
-    statistic: "mmd", mmd_squared (unbiased) under `kernel`, `scales` and `bandwidth`, whose median does not depend on
-    the labels; "energy", energy_distance_squared; "wasserstein", exact W_p (p None: 1); "sliced", sliced W_p (p None:
-    2) along n_projections orthogonal directions. The first two take each pair's kernel once for 256 labellings, the
-    last sorts each line once; "wasserstein" in more than one dimension solves a transport problem a permutation.
-    Discrepancies closer than rounding (4 roundings of the kernel's mean size) count as equal, which can only raise
-    p_value.
+    statistic: "mmd", mmd_squared (unbiased) under `kernel`, `scales` and `bandwidth`, its median over all points alike,
+    whatever their labels; "energy", energy_distance_squared; "wasserstein", exact W_p (p None: 1); "sliced", sliced W_p
+    (p None: 2) along n_projections orthogonal directions. The first two take each pair's kernel once for 256
+    labellings, the last sorts each line once; "wasserstein" in more than one dimension solves a transport problem a
+    permutation. float32 samples are worked on in float64, and discrepancies that only rounding parts (1e-12 of the
+    kernel's mean size or of the extent, 1e-9 of exact W_p) count as equal, which can only raise p_value.
     progress is called with {"permutations", "of", "seconds"}. Raises ValueError or TypeError for bad input.
     Source: Gretton et al., JMLR 13 (2012); Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010), the + 1.
     """
@@ -88,13 +93,13 @@ def two_sample_test(
     lines = read_count(n_projections, "n_projections")
     check_progress(progress)
     x_host, y_host, _ = read_points(x, y)
-    pooled = np.concatenate([x_host, y_host])
+    pooled = np.concatenate([x_host, y_host]).astype(np.float64)
     if statistic in ("mmd", "energy"):
         discrepancy = _Kernels(pooled, len(x_host), chosen, rng, unbiased=statistic == "mmd")
     elif statistic == "sliced" and pooled.shape[1] > 1:
-        discrepancy = _Lines(pooled @ orthogonal(lines, pooled.shape[1], rng).T, power)
+        discrepancy = _Lines(_centred(pooled) @ orthogonal(lines, pooled.shape[1], rng).T, power)
     elif pooled.shape[1] == 1:  # the only line there is
-        discrepancy = _Lines(pooled, power)
+        discrepancy = _Lines(_centred(pooled), power)
     else:
         discrepancy = _Exact(pooled, power)
     found = np.concatenate(list(_labelled(discrepancy, len(x_host), len(pooled), count, rng, progress)))
@@ -123,8 +128,16 @@ def _labelled(
             progress({"permutations": done, "of": count, "seconds": time.perf_counter() - start})
 
 
+def _centred(points: np.ndarray) -> np.ndarray:
+    """Points about the middle of their range, where their rounding is that of their differences."""
+    return points - (0.5 * points.min(0) + 0.5 * points.max(0))
+
+
 class _Kernels:
-    """MMD^2 of labellings: the pairs within the marked points, by kernel_forms, say the other two sums."""
+    """MMD^2 of labellings: the pairs within the marked points, by kernel_forms, say the other two sums.
+
+    The smaller sample is the marked one: pairs of the larger would outweigh the others, with their rounding.
+    """
 
     at_once = AT_ONCE
 
@@ -133,25 +146,28 @@ class _Kernels:
         m = len(pooled) - n
         if unbiased and min(n, m) < 2:
             raise ValueError(f"x and y must have two points each for statistic='mmd'; got {n} and {m}. Pass 'energy'.")
-        self._n, self._m, self._pooled, self._unbiased = n, m, pooled, unbiased
-        self._options = kernel.options(pooled[:n], pooled[n:], ones[:n], ones[n:], rng)
+        self._flipped = n > m
+        self._n, self._m = min(n, m), max(n, m)
+        self._pooled, self._unbiased = pooled, unbiased
+        self._options = kernel.options(pooled, ones, rng)
         whole = kernel_sum(pooled, None, ones, None, **self._options, sums=True, by_x=False, by_y=False)
         assert whole.rows is not None
         self._rows, self._total = whole.rows, whole.total
         same = self._diagonal()
         self._same = same if unbiased else np.zeros(len(pooled))
         size = abs(self._total) / len(pooled) ** 2 + float(same.mean())
-        self.rounding = 4.0 * float(np.finfo(pooled.dtype).eps) * size
+        self.rounding = ROUNDING * size
 
     def _diagonal(self) -> np.ndarray:
         if self._options["kernel"] != "polynomial":
             alone = host.kernel_profile(np.zeros(1), 1, **self._options)[0]
             return np.full(len(self._pooled), alone[0])
-        points = self._pooled.astype(np.float64)
+        points = self._pooled
         return host.kernel_profile(np.einsum("ij,ij->i", points, points), points.shape[1], **self._options)[0]
 
     def __call__(self, marks: np.ndarray) -> np.ndarray:
         n, m = self._n, self._m
+        marks = ~marks if self._flipped else marks
         within_x = kernel_forms(self._pooled, marks, **self._options)
         across = self._rows @ marks - within_x
         within_y = self._total - within_x - 2.0 * across
@@ -169,12 +185,10 @@ class _Lines:
 
     def __init__(self, values: np.ndarray, p: float):
         self._values, self._p = values, p
-        self.rounding = 0.0
+        self.rounding = ROUNDING * float(np.abs(values).max())
 
     def __call__(self, marks: np.ndarray) -> np.ndarray:
-        found = host.line_forms(self._values, marks, p=self._p) ** (1.0 / self._p)
-        self.rounding = max(self.rounding, 16.0 * float(np.finfo(np.float64).eps) * float(found.max()))
-        return found
+        return host.line_forms(self._values, marks, p=self._p)
 
 
 class _Exact:

@@ -31,6 +31,8 @@ def test_defaults_are_those_of_the_papers():
         ({"bandwidth": 0.0}, r"bandwidth must be 'median' or a finite length > 0; got 0.0"),
         ({"bandwidth": float("nan")}, r"bandwidth must be 'median'"),
         ({"bandwidth": None}, r"bandwidth must be 'median'"),
+        ({"bandwidth": np.ones(2)}, r"bandwidth must be 'median' or a finite length > 0; got array"),
+        ({"kernel": "energy", "scales": np.ones(2)}, r"scales must be left out for kernel='energy'"),
         ({"kernel": "energy", "bandwidth": 1.0}, r"bandwidth must be left out for kernel='energy'.*got 1.0"),
         ({"kernel": "polynomial", "scales": [1.0]}, r"scales must be left out for kernel='polynomial'"),
         ({"estimator": "v"}, r"estimator must be one of unbiased, biased, linear; got 'v'"),
@@ -42,16 +44,20 @@ def test_what_it_refuses(rng, given, says):
         otgen.mmd_squared(rng.normal(size=(4, 2)), rng.normal(size=(4, 2)), **given)
 
 
+def median_of(x, y, a, b, rng):
+    return median_distance(np.concatenate([x, y]), np.concatenate([a / a.sum(), b / b.sum()]), rng)
+
+
 @pytest.mark.parametrize(("n", "m"), [(7, 7), (8, 8), (2, 9)])
 def test_the_median_is_that_of_pairs_that_differ(rng, n, m):
     x, y = rng.normal(size=(n, 3)), rng.normal(size=(m, 3))
     y[0] = x[0]  # one pair that does not
     a, b = np.full(n, 1.0 / n), np.full(m, 1.0 / m)
-    found = median_distance(x, y, a, b, rng)
+    found = median_of(x, y, a, b, rng)
     if n == m:
         assert found == pytest.approx(naive.median_distance([*x, *y]), rel=1e-14)
     # Weights are what repeated points are: each cloud has half of the mass, over m + m of x and n + n of y.
-    again = median_distance(np.repeat(x, m, axis=0), np.repeat(y, n, axis=0), *[np.full(n * m, 1.0)] * 2, rng)
+    again = median_of(np.repeat(x, m, axis=0), np.repeat(y, n, axis=0), *[np.full(n * m, 1.0)] * 2, rng)
     distances = {round(float(np.linalg.norm(u - v)), 12) for u in [*x, *y] for v in [*x, *y]}
     assert round(found, 12) in distances or n == m
     assert again == pytest.approx(found, rel=0.2)
@@ -61,14 +67,16 @@ def test_the_median_is_that_of_pairs_that_differ(rng, n, m):
 def test_the_median_has_the_units_of_points(rng, unit):
     x, y = rng.normal(size=(9, 2)), rng.normal(size=(9, 2))
     w = np.full(9, 1.0)
-    ratio = median_distance(unit * x, unit * y, w, w, rng) / unit
-    assert ratio == pytest.approx(median_distance(x, y, w, w, rng), rel=1e-12)
+    ratio = median_of(unit * x, unit * y, w, w, rng) / unit
+    assert ratio == pytest.approx(median_of(x, y, w, w, rng), rel=1e-12)
 
 
 def test_points_without_weight_and_points_that_coincide_take_no_part(rng):
     x = np.zeros((5, 2))
     w = np.full(5, 0.2)
-    assert median_distance(x, x, w, w, rng) == 1.0
+    with pytest.raises(ValueError, match=r"bandwidth='median' needs points that differ; all.*coincide. Pass a length"):
+        otgen.mmd_squared(x, x)
+    assert otgen.mmd_squared(x, x, bandwidth=1.0) == otgen.mmd_squared(x, x, kernel="energy") == 0.0
     assert otgen.mmd_squared(x, x + 3.0, estimator="biased") > 0.0
     far = np.concatenate([rng.normal(size=(5, 2)), [[1e9, 0.0]]])
     b = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.0])
@@ -79,7 +87,7 @@ def test_points_without_weight_and_points_that_coincide_take_no_part(rng):
 def test_of_many_points_some_are_drawn_by_a_seed(rng, weighted):
     x, y = rng.normal(size=(4 * MEDIAN_POINTS, 2)), rng.normal(size=(4 * MEDIAN_POINTS, 2))
     a = np.where(x[:, 0] > 0, 1.0, 1e-9 if weighted else 1.0)
-    found = [median_distance(x, y, a, a, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    found = [median_of(x, y, a, a, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     assert found[0] == found[1] != found[2]
     if not weighted:  # |z - z'|^2 / 2 is chi-squared of two degrees: its median is 2 log 2
         assert found[0] == pytest.approx(np.sqrt(4.0 * np.log(2.0)), rel=0.05)

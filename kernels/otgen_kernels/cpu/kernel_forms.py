@@ -7,7 +7,6 @@ from numba import njit
 
 from ..constants import SERIAL_PAIRS
 from . import pool
-from .costs import scale_by_power
 from .kernel_pairs import KernelPairs
 from .kernel_sum import rounds
 
@@ -44,7 +43,7 @@ def kernel_forms(x: np.ndarray, marks: np.ndarray, *, kernel: str, scales: np.nd
 
 
 def line_forms(values: np.ndarray, marks: np.ndarray, *, p: float) -> np.ndarray:
-    """Return W_p^p between the marked and the unmarked points of every labelling, averaged over lines, float64 (P,).
+    """Return (mean over lines of W_p^p)^(1/p), W_p between the marked and the unmarked points: float64 (P,).
 
     values (n, L) are the coordinates along L lines, marks (n, P) bool with as many True in each column; weights are
     uniform on both sides.
@@ -52,13 +51,17 @@ def line_forms(values: np.ndarray, marks: np.ndarray, *, p: float) -> np.ndarray
     size = float(np.abs(values).max())
     exponent = int(np.frexp(size)[1]) + 1 if size > 0.0 else 0
     scaled = np.ldexp(values.astype(np.float64), -exponent)
+    scaled -= 0.5 * (scaled.min(0) + scaled.max(0))  # far from 0 their p-th powers would underflow
+    extent = float(np.abs(scaled).max())
+    shift = int(np.frexp(extent)[1]) if extent > 0.0 else 0
+    scaled, exponent = np.ldexp(scaled, -shift), exponent + shift
     order = np.argsort(scaled, axis=0, kind="stable")
     order = np.ascontiguousarray(order.T)
     at = np.ascontiguousarray(np.take_along_axis(scaled.T, order, 1))
     labels = np.ascontiguousarray(marks.T)
     out = np.empty((marks.shape[1], values.shape[1]))
     pool.run(lambda k: _labelled(at, order, labels[k], float(p), out[k]), len(labels), serial=out.size * len(at) < 2e4)
-    return scale_by_power(out.mean(1), exponent * p)
+    return np.ldexp(out.mean(1) ** (1.0 / p), exponent)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
