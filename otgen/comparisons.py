@@ -29,7 +29,7 @@ STATISTICS: dict[str, tuple[str, ...]] = {
     "wasserstein": ("p",),
     "sliced": ("p", "projections"),
 }
-PARAMETERS = ("p", "kernel", "bandwidth", "estimator", "seed", "n_permutations")
+PARAMETERS = ("p", "kernel", "bandwidth", "estimator", "n_projections", "seed", "n_permutations")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def check(request: Request, known: dict[str, tuple[str, ...]], word: str, others
     given = {name: getattr(request, name) for name in own} | others
     allowed = (*known[request.method], *(("seed",) if word == "statistic" else ()))
     for name, value in given.items():
-        if value not in (None, False) and name not in allowed:
+        if value is not None and value is not False and name not in allowed:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} does not go with --{word} {request.method}. Leave it out.")
 

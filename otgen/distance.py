@@ -151,7 +151,7 @@ def _warnings(*, stops: bool) -> Iterator[list[str]]:
 @contextmanager
 def in_terms_of(request: Any, parameters: tuple[str, ...]) -> Iterator[None]:
     """The API's errors speak of its parameters: put in front which file or option of the shell that is."""
-    given = {name: f"--{name.replace('_', '-')}" for name in parameters}
+    given = {name: f"--{name.removeprefix('n_').replace('_', '-')}" for name in parameters}
     given |= {"x": request.a, "y": request.b}
     given |= {"a": f"--weights-a {request.weights_a}", "b": f"--weights-b {request.weights_b or '(uniform)'}"}
     try:

@@ -105,7 +105,14 @@ def test_test_prints_the_p_value_of_the_api(clouds: tuple[str, str]) -> None:
         (("distance", "--method", "sliced", "--p", "0"), 1, r"--p: p must be a finite number >= 1"),
         (("test", "--statistic", "ks"), 2, r"--statistic must be one of mmd, energy, wasserstein, sliced; got ks"),
         (("test", "--statistic", "energy", "--kernel", "imq"), 2, r"--kernel does not go with --statistic energy"),
-        (("test", "--permutations", "0"), 1, r"n_permutations must be an int >= 1; got 0"),
+        (
+            ("test", "--permutations", "0"),
+            1,
+            r"--permutations: n_permutations must be an int >= 1; got 0. .*labellings",
+        ),
+        (("distance", "--method", "sliced", "--projections", "0"), 1, r"--projections: n_projections must be an int"),
+        (("distance", "--method", "energy", "--seed", "0"), 2, r"--seed does not go with --method energy"),
+        (("distance", "--method", "mmd", "--p", "0"), 2, r"--p does not go with --method mmd"),
     ],
 )
 def test_what_they_refuse(clouds: tuple[str, str], arguments: tuple[str, ...], code: int, says: str) -> None:
