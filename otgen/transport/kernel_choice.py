@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,11 +33,11 @@ class Kernel:
     scales: tuple[float, ...]
     bandwidth: float | None
 
-    def options(self, points: np.ndarray, mass: np.ndarray, rng: Any) -> dict[str, Any]:
-        """What the kernel layer takes: the median worked out where it is asked for, of points weighted by mass."""
+    def options(self, clouds: Sequence[np.ndarray], weights: Sequence[np.ndarray], rng: Any) -> dict[str, Any]:
+        """What the kernel layer takes: the median worked out where it is asked for, of all weighted points."""
         h = self.bandwidth
         if h is None:
-            h = median_distance(points, mass, rng) if self.scales else 1.0
+            h = median_distance(np.concatenate(clouds), np.concatenate(weights), rng) if self.scales else 1.0
         return {"kernel": self.name, "scales": np.array(self.scales or (1.0,)), "bandwidth": h}
 
 

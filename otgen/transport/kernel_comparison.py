@@ -33,7 +33,7 @@ class Comparison:
         x, y, a, b = self.x[keep[0]], self.y[keep[1]], self.a[keep[0]], self.b[keep[1]]
         mass = float(a.sum())
         points, weights = (x, y), (a / mass, b / mass)
-        options = self.kernel.options(np.concatenate(points), np.concatenate(weights), self.rng)
+        options = self.kernel.options(points, weights, self.rng)
         if self.estimator == "linear":
             return _linear(*points, options, wanted)
         sums = any(wanted[2:])

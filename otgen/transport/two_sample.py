@@ -87,10 +87,10 @@ def two_sample_test(
     """
     if statistic not in STATISTICS:
         raise ValueError(f"statistic must be one of {', '.join(STATISTICS)}; got {statistic!r}. Pass 'mmd'.")
-    count, rng = read_count(n_permutations, "n_permutations"), read_seed(seed)
+    count, rng = read_count(n_permutations, "n_permutations", "labellings to draw"), read_seed(seed)
     chosen = parse_kernel(kernel, scales, bandwidth) if statistic == "mmd" else Kernel("energy", (), None)
     power = check_p(p if p is not None else 1 if statistic == "wasserstein" else 2)
-    lines = read_count(n_projections, "n_projections")
+    lines = read_count(n_projections, "n_projections", "directions")
     check_progress(progress)
     x_host, y_host, _ = read_points(x, y)
     pooled = np.concatenate([x_host, y_host]).astype(np.float64)
@@ -149,7 +149,7 @@ class _Kernels:
         self._flipped = n > m
         self._n, self._m = min(n, m), max(n, m)
         self._pooled, self._unbiased = pooled, unbiased
-        self._options = kernel.options(pooled, ones, rng)
+        self._options = kernel.options([pooled], [ones], rng)
         whole = kernel_sum(pooled, None, ones, None, **self._options, sums=True, by_x=False, by_y=False)
         assert whole.rows is not None
         self._rows, self._total = whole.rows, whole.total
