@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import autograd
 from ..arrays import check_finite, host
 from ..options import read_count
 
@@ -25,6 +26,8 @@ def read_directions(projections: Any, n_projections: Any, d: int, rng: np.random
             f"projections must be one of {', '.join(KINDS)}, or unit vectors of shape (L, {d}); got {projections!r}. "
             "Leave it out for orthogonal ones."
         )
+    if autograd.wants_gradient(projections):
+        raise ValueError("projections must not record gradients: none passes to them. Pass projections.detach().")
     directions = host(projections, "projections").astype(np.float64)
     if directions.ndim != 2 or directions.shape[1] != d or len(directions) == 0:
         raise ValueError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..options import is_real
 from .pair_exact import ExactPairs
+from .pair_frechet import FrechetPairs
 from .result import ConvergenceError, ConvergenceWarning, strictly
 
 Array = np.ndarray
@@ -44,14 +45,8 @@ def _mmd(x: Array, y: Array, a: Array | None, b: Array | None, **options: Any) -
     return math.sqrt(max(mmd_squared(x, y, a, b, estimator="biased", **options), 0.0))
 
 
-def _frechet(x: Array, y: Array, a: None, b: None) -> float:
-    from .frechet import frechet_distance
-
-    return math.sqrt(max(frechet_distance(x, y), 0.0))
-
-
 class Named(NamedTuple):
-    """A distance by its name: the function of two clouds, None for the exact one, and the options it takes."""
+    """A distance by its name: the function of two clouds, None where a cloud is prepared once; its options."""
 
     function: Callable[..., float] | None
     options: tuple[str, ...] = ()
@@ -64,7 +59,7 @@ NAMED = {
     "sliced_wasserstein": Named(_sliced_wasserstein, ("p", "n_projections", "projections", "seed")),
     "energy": Named(_energy),
     "mmd": Named(_mmd, ("kernel", "scales", "bandwidth")),
-    "frechet": Named(_frechet, weights=False),
+    "frechet": Named(None, weights=False),
 }
 
 
@@ -104,6 +99,8 @@ def pair_function(distance: Any, options: dict[str, Any], clouds: Clouds, weight
     """The distance of clouds i and j as a function of (i, j); its errors name the pair."""
     if distance == "wasserstein":
         return partial(_checked, ExactPairs(clouds, weights, **options))
+    if distance == "frechet":
+        return partial(_checked, FrechetPairs(clouds))
     function: Any = distance if callable(distance) else NAMED[distance].function
 
     def measure(i: int, j: int) -> Any:

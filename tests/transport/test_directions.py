@@ -82,6 +82,14 @@ def test_given_directions_must_be_finite_unit_vectors():
         draw([[1.0, np.nan]], 8, 2)
 
 
+def test_directions_that_record_gradients_are_refused():
+    import torch
+
+    with pytest.raises(ValueError, match=r"projections must not record gradients.*Pass projections.detach"):
+        draw(torch.eye(3, requires_grad=True), 8, 3)
+    assert draw(torch.eye(3), 8, 3).tolist() == np.eye(3).tolist()
+
+
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, "8"])
 def test_the_number_is_a_count(value):
     with pytest.raises(ValueError, match=r"n_projections must be an int >= 1; got .*number of directions"):

@@ -101,10 +101,12 @@ def test_sliced_distances_share_their_directions():
     check(found, loop(lambda *four: sliced_wasserstein(*four, **options).value, samples))
 
 
-def test_frechet_distances():
-    samples = clouds((30, 25, 70))
+@pytest.mark.parametrize("d", [2, 40])
+def test_frechet_distances(d):
+    samples = clouds((30, 25, 70), d=d)
     found = otgen.pairwise(samples, distance="frechet")
     check(found, loop(lambda x, y, a, b: math.sqrt(otgen.frechet_distance(x, y)), samples))
+    check(otgen.pairwise([1e-200 * x for x in samples], distance="frechet") / 1e-200, found)
 
 
 def test_a_function_measures_too():
@@ -239,6 +241,7 @@ X = np.zeros((3, 2))
         ([X, X], {"distance": mean_distance, "p": 1}, TypeError, "a function takes its options with it; got p"),
         ([X, X], {"distance": "sinkhorn_divergence"}, TypeError, "sinkhorn_divergence needs eps"),
         ([X, X], {"distance": "mmd", "bandwidth": "median"}, ValueError, "mmd needs a number as.* got 'median'"),
+        ([X[:1], X], {"distance": "frechet"}, ValueError, r"samples\[0\] must hold two samples.*got 1. Draw more"),
         ([X, X], {"distance": "frechet", "weights": [np.ones(3)] * 2}, ValueError, "frechet .* takes no weights"),
         ([X, X], {"distance": "sliced_wasserstein", "seed": np.random.default_rng()}, TypeError, "seed must be an int"),
         ([X, X], {"metric": "cosine"}, ValueError, r"pair \(0, 1\), x = samples\[0\], y = samples\[1\]: cosine needs"),
