@@ -56,11 +56,17 @@ ACTIVE_SHARE = 0.15
 ACTIVE_PARTS = 16
 """Parts of the list that are summed by columns on their own: more than threads gain from, and few enough to add up."""
 
-KERNEL_RUN = 512
-"""Pairs of a row whose kernel is taken together: runs of s, k, its slope and the coordinates of y fit the L1 cache."""
+KERNEL_RUN = 256
+"""Columns of a patch of pairs whose kernel is taken together."""
+
+KERNEL_PATCH = 8
+"""Rows of such a patch: s, k and its slope of 2,048 pairs in float32 fill 24 KB, an L1 cache but for the points."""
 
 KERNEL_ROWS = 128
 """Rows whose sums down a column run in the precision of the pairs before they are added up in float64."""
+
+KERNEL_COLUMNS = 512
+"""Columns of one tile of products: with TILE_ROWS rows of float32 it fills 512 KB of L2."""
 
 KERNEL_BLOCK = 512
 """Rows of a block of a cloud: two blocks are a unit of work, and the twenty blocks of 10,000 points keep 8 cores."""

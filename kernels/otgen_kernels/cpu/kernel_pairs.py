@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..constants import KERNEL_RUN, SMALL_DIMS, TILE_ROWS
+from ..constants import KERNEL_COLUMNS, SMALL_DIMS, TILE_ROWS
 from .kernel_profiles import ENERGY, KINDS, POLYNOMIAL, constants
 from .kernel_runs import runs_of_differences, runs_of_products
 
@@ -129,11 +129,11 @@ class KernelPairs:
         """Yield the tiles of a unit: first row, first column, and -2 <x, y> (<x, y> for the polynomial)."""
         x, y = self.centred
         factor = self.dtype.type(1.0 if self.kind == POLYNOMIAL else -2.0)
-        room = np.empty(TILE_ROWS * KERNEL_RUN, self.dtype)
+        room = np.empty(TILE_ROWS * KERNEL_COLUMNS, self.dtype)
         for top in range(unit.lo, unit.hi, TILE_ROWS):
             rows = x[top : min(top + TILE_ROWS, unit.hi)] * factor
-            for left in range(unit.first, unit.last, KERNEL_RUN):
-                columns = y[left : min(left + KERNEL_RUN, unit.last)]
+            for left in range(unit.first, unit.last, KERNEL_COLUMNS):
+                columns = y[left : min(left + KERNEL_COLUMNS, unit.last)]
                 product = room[: len(rows) * len(columns)].reshape(len(rows), -1)
                 np.matmul(rows, columns.T, out=product)
                 yield top, left, product

@@ -1,7 +1,7 @@
 """Sums of a kernel over blocks of pairs: from coordinate differences in low dimension, behind a GEMM in high dimension.
 
-Both split a row into runs of pairs, and give each run to `fold`: k and 2 dk/ds, weighted sums of k along the row, and
-where asked down the columns.
+Both gather s of a patch of pairs, a few rows of a run of columns, that lies in L1 with k and its slope; `profile` is
+called once a patch: a call, and a slice of an array, cost as much as hundreds of pairs.
 """
 
 from __future__ import annotations
@@ -9,100 +9,123 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..constants import KERNEL_ROWS, KERNEL_RUN
+from ..constants import KERNEL_PATCH, KERNEL_ROWS, KERNEL_RUN
 from .kernel_profiles import POLYNOMIAL, profile
 
 _options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
 
+# Patches are (rows, size), points of a run (d, size), each indexed by the loops' own counters: an index that is a sum
+# may be negative for all that LLVM knows, and then nothing is vectorised.
+
+
 @njit(**_options)
-def fold(kind, s, constants, slopes, weight, a, down, value, slope, column):
-    """Return sum_t weight_t k(s_t); where down, add a k(s_t) to column."""
-    profile(kind, s, constants, slopes, value, slope)
-    total = constants[1, 0] - constants[1, 0]
-    for t in range(s.size):
-        total += weight[t] * value[t]
-    if down:
-        for t in range(s.size):
-            column[t] += a * value[t]
-    return np.float64(total)
+def fill_patch(x, i, at, kind, s):
+    """Write s (rows, size) of the rows i, i + 1, ... of x (d, n) and the points at (d, size)."""
+    d = x.shape[0]
+    for r in range(s.shape[0]):
+        u = x[0, i + r]
+        if kind == POLYNOMIAL:
+            for t in range(s.shape[1]):
+                s[r, t] = u * at[0, t]
+            for k in range(1, d):
+                u = x[k, i + r]
+                for t in range(s.shape[1]):
+                    s[r, t] += u * at[k, t]
+            continue
+        if d == 1:
+            for t in range(s.shape[1]):
+                s[r, t] = (u - at[0, t]) * (u - at[0, t])
+        else:
+            v = x[1, i + r]
+            for t in range(s.shape[1]):
+                p, q = u - at[0, t], v - at[1, t]
+                s[r, t] = p * p + q * q
+        for k in range(2, d):
+            u = x[k, i + r]
+            for t in range(s.shape[1]):
+                p = u - at[k, t]
+                s[r, t] += p * p
+
+
+@njit(**_options)
+def sum_patch(value, a, i, b, down, rows, lo, column):
+    """Add sum_t b_t k_rt to rows from lo; where down, a_r k_rt to column, a from i."""
+    for r in range(value.shape[0]):
+        total = value[0, 0] - value[0, 0]
+        for t in range(value.shape[1]):
+            total += b[t] * value[r, t]
+        rows[lo + r] += np.float64(total)
+        if down:
+            w = a[i + r]
+            for t in range(value.shape[1]):
+                column[t] += w * value[r, t]
+
+
+@njit(**_options)
+def gradients_of_patch(x, i, at, kind, a, b, slope, by_x, wants_x, sums, wants_y):
+    """Add the gradients of a patch to by_x, and to sums (d, size) for the columns; slope is lost."""
+    d = x.shape[0]
+    for r in range(slope.shape[0]):
+        if wants_y:
+            for k in range(d):
+                u, w = x[k, i + r], a[i + r]
+                if kind == POLYNOMIAL:
+                    for t in range(slope.shape[1]):
+                        sums[k, t] += w * slope[r, t] * u
+                else:
+                    for t in range(slope.shape[1]):
+                        sums[k, t] += w * slope[r, t] * (at[k, t] - u)
+        if wants_x:
+            for t in range(slope.shape[1]):
+                slope[r, t] *= b[t]
+            for k in range(d):
+                u = x[k, i + r]
+                total = u - u
+                if kind == POLYNOMIAL:
+                    for t in range(slope.shape[1]):
+                        total += slope[r, t] * at[k, t]
+                else:
+                    for t in range(slope.shape[1]):
+                        total += slope[r, t] * (u - at[k, t])
+                by_x[i + r, k] += np.float64(total)
 
 
 @njit(**_options)
 def runs_of_differences(
     x, y, lo, hi, first, last, kind, constants, a, b, slopes, down, rows, columns, by_x, by_y, wants_x, wants_y
 ):
-    """Add the sums of the rows lo..hi of x (n, d) and the columns first..last of y (d, m): a run of columns at a time.
+    """Add the sums of the rows lo..hi of x (d, n) and the columns first..last of y (d, m).
 
     rows (hi - lo,) += K b; columns += K^T a where down; by_x += sum_j b_j grad_x k and by_y += sum_i a_i grad_y k.
     """
     d = x.shape[0]
-    one = constants[3, 0]
-    zero = one - one
-    room = np.empty((4 + d, KERNEL_RUN), x.dtype)
-    s_room, value_room, slope_room, column_room, gradient_room = room[0], room[1], room[2], room[3], room[4:]
+    zero = constants[3, 0] - constants[3, 0]
+    room = np.empty((3, KERNEL_PATCH * KERNEL_RUN), x.dtype)
     for start in range(first, last, KERNEL_RUN):
-        stop = min(start + KERNEL_RUN, last)
-        size = stop - start
-        s, value, slope, column = s_room[:size], value_room[:size], slope_room[:size], column_room[:size]
-        weight = b[start:stop]
+        size = min(KERNEL_RUN, last - start)
+        at, weight = np.empty((d, size), x.dtype), np.empty(size, x.dtype)
+        at[:], weight[:] = y[:, start : start + size], b[start : start + size]
+        column, sums = np.empty(size, x.dtype), np.empty((d, size), x.dtype)
         for top in range(lo, hi, KERNEL_ROWS):  # sums down a column stay short: they run in the precision of the pairs
-            if down:
-                column[:] = zero
-            if wants_y:
-                gradient_room[:] = zero
-            for i in range(top, min(top + KERNEL_ROWS, hi)):
-                if kind == POLYNOMIAL:
-                    s[:] = zero
-                    for k in range(d):
-                        u, at = x[k, i], y[k, start:stop]
-                        for t in range(size):
-                            s[t] += u * at[t]
-                else:
-                    u, at = x[0, i], y[0, start:stop]
-                    if d == 1:
-                        for t in range(size):
-                            s[t] = (u - at[t]) * (u - at[t])
-                    else:
-                        v, on = x[1, i], y[1, start:stop]
-                        for t in range(size):
-                            s[t] = (u - at[t]) * (u - at[t]) + (v - on[t]) * (v - on[t])
-                    for k in range(2, d):
-                        u, at = x[k, i], y[k, start:stop]
-                        for t in range(size):
-                            s[t] += (u - at[t]) * (u - at[t])
-                rows[i - lo] += fold(kind, s, constants, slopes, weight, a[i], down, value, slope, column)
-                if wants_y:
-                    for t in range(size):
-                        value[t] = a[i] * slope[t]
-                    for k in range(d):
-                        u = x[k, i]
-                        at, sums = y[k, start:stop], gradient_room[k, :size]
-                        if kind == POLYNOMIAL:
-                            for t in range(size):
-                                sums[t] += value[t] * u
-                        else:
-                            for t in range(size):
-                                sums[t] += value[t] * (at[t] - u)
-                if wants_x:
-                    for t in range(size):
-                        value[t] = weight[t] * slope[t]
-                    for k in range(d):
-                        u, at, total = x[k, i], y[k, start:stop], zero
-                        if kind == POLYNOMIAL:
-                            for t in range(size):
-                                total += value[t] * at[t]
-                        else:
-                            for t in range(size):
-                                total += value[t] * (u - at[t])
-                        by_x[i, k] += np.float64(total)
+            column[:], sums[:] = zero, zero
+            end = min(top + KERNEL_ROWS, hi)
+            for i in range(top, end, KERNEL_PATCH):
+                height = min(KERNEL_PATCH, end - i)
+                s, value, slope = room[0][: height * size], room[1][: height * size], room[2][: height * size]
+                fill_patch(x, i, at, kind, s.reshape(height, size))
+                profile(kind, s, constants, slopes, value, slope)
+                sum_patch(value.reshape(height, size), a, i, weight, down, rows, i - lo, column)
+                if slopes:
+                    patch = slope.reshape(height, size)
+                    gradients_of_patch(x, i, at, kind, a, weight, patch, by_x, wants_x, sums, wants_y)
             if down:
                 for t in range(size):
                     columns[start + t] += np.float64(column[t])
             if wants_y:
                 for k in range(d):
                     for t in range(size):
-                        by_y[start + t, k] += np.float64(gradient_room[k, t])
+                        by_y[start + t, k] += np.float64(sums[k, t])
 
 
 @njit(**_options)
@@ -126,49 +149,52 @@ def runs_of_products(
     stays in product.
     """
     n, m = product.shape
-    one = constants[3, 0]
-    zero = one - one
-    room = np.empty((4, KERNEL_RUN), product.dtype)
-    s_room, value_room, slope_room, column_room = room[0], room[1], room[2], room[3]
-    apart = np.empty(KERNEL_RUN, np.int64)
-    for start in range(0, m, KERNEL_RUN):
-        stop = min(start + KERNEL_RUN, m)
-        size = stop - start
-        s, value, slope, column = s_room[:size], value_room[:size], slope_room[:size], column_room[:size]
-        weight, at = b[start:stop], far[start:stop]
-        column[:] = zero
-        for r in range(n):
-            row = product[r, start:stop]
-            count = 0
+    zero = constants[3, 0] - constants[3, 0]
+    patch = max(KERNEL_PATCH * KERNEL_RUN // m, 1)
+    room = np.empty((3, patch * m), product.dtype)
+    column = np.zeros(m, product.dtype)
+    apart = np.empty((patch * m, 2), np.int64)
+    for top in range(0, n, patch):
+        height = min(patch, n - top)
+        flat_s, flat_value, flat_slope = room[0][: height * m], room[1][: height * m], room[2][: height * m]
+        s, value, slope = (
+            flat_s.reshape(height, m), flat_value.reshape(height, m), flat_slope.reshape(height, m)
+        )  # fmt: skip
+        tile = product[top : top + height]
+        count = 0
+        for r in range(height):
             if kind == POLYNOMIAL:
-                s[:] = row
-            else:
-                least = close[r]
-                for t in range(size):
-                    s[t] = row[t] + (near[r] + at[t])
-                    least = min(least, s[t])
-                if least < close[r]:
-                    for t in range(size):
-                        if s[t] < close[r]:
-                            apart[count] = t
-                            count += 1
-                            s[t] = square_differences(x, y, lo + r, first + start + t)
-            rows[r] += fold(kind, s, constants, slopes, weight, a[r], down, value, slope, column)
-            if leaves_value:
-                row[:] = value
-            elif slopes:
-                for c in range(count):
-                    t = apart[c]
-                    if s[t] > zero:
-                        i, j = lo + r, first + start + t
-                        for k in range(x.shape[1]):
-                            u = np.float64(slope[t]) * np.float64(x[i, k] - y[j, k])
-                            if wants_x:
-                                by_x[i, k] += np.float64(weight[t]) * u
-                            if wants_y:
-                                by_y[j, k] -= np.float64(a[r]) * u
-                    slope[t] = zero
-                row[:] = slope
-        if down:
-            for t in range(size):
-                columns[first + start + t] += np.float64(column[t])
+                for t in range(m):
+                    s[r, t] = tile[r, t]
+                continue
+            bound, square = close[top + r], near[top + r]
+            least = bound
+            for t in range(m):
+                s[r, t] = tile[r, t] + (square + far[t])
+                least = min(least, s[r, t])
+            if least < bound:
+                for t in range(m):
+                    if s[r, t] < bound:
+                        apart[count, 0], apart[count, 1] = r, t
+                        count += 1
+                        s[r, t] = square_differences(x, y, lo + top + r, first + t)
+        profile(kind, flat_s, constants, slopes, flat_value, flat_slope)
+        sum_patch(value, a, top, b, down, rows, top, column)
+        if leaves_value:
+            tile[:] = value
+        elif slopes:
+            for c in range(count):
+                r, t = apart[c, 0], apart[c, 1]
+                if s[r, t] > zero:
+                    i, j = lo + top + r, first + t
+                    for k in range(x.shape[1]):
+                        u = np.float64(slope[r, t]) * np.float64(x[i, k] - y[j, k])
+                        if wants_x:
+                            by_x[i, k] += np.float64(b[t]) * u
+                        if wants_y:
+                            by_y[j, k] -= np.float64(a[top + r]) * u
+                slope[r, t] = zero
+            tile[:] = slope
+    if down:
+        for t in range(m):
+            columns[first + t] += np.float64(column[t])
