@@ -38,9 +38,9 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen.transport*": (*DOOR, "otgen.autograd", *KERNELS),
     "otgen.models*": (*DOOR, "otgen.transport*"),
     "otgen.data*": ("otgen.arrays", "otgen.options", "otgen.doctor"),
-    "otgen.training": ("otgen.models*", "otgen.data*"),
+    "otgen.training*": ("otgen.options", "otgen.models*", "otgen.data*"),
     "otgen.metrics": (*DOOR, "otgen.transport*"),
-    "otgen": ("otgen.arrays", "otgen.transport*", "otgen.models*", "otgen.training", "otgen.data*", "otgen.metrics"),
+    "otgen": ("otgen.arrays", "otgen.transport*", "otgen.models*", "otgen.training*", "otgen.data*", "otgen.metrics"),
     "otgen.readers": ("otgen.doctor",),
     "otgen.plots": (),
     "otgen.doctor": ("otgen", *KERNELS),
@@ -60,7 +60,7 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen.cli": (*API, *COMMAND),
     "otgen.__main__": ("otgen.cli",),
 }
-TORCH_ROOMS = ("otgen.models*", "otgen.training", "otgen.data*", "otgen.metrics")
+TORCH_ROOMS = ("otgen.models*", "otgen.training*", "otgen.data*", "otgen.metrics")
 KERNEL_LIBRARIES = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl", "cupy", "cupyx"}
 # An environment variable has no caller to check it before the kernel layer reads it.
 READS_ENVIRONMENT = {"otgen_kernels.cpu.pool"}
