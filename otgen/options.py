@@ -60,6 +60,24 @@ def read_count(n: Any, name: str, of: str = "points") -> int:
     return int(n)
 
 
+def read_positive(value: Any, name: str, fix: str, *, zero: bool = False) -> float:
+    """Return a finite real number > 0, or >= 0 with zero=True."""
+    if not is_real(value) or not (0 <= value if zero else 0 < value) or value == math.inf:
+        raise ValueError(f"{name} must be a finite number {'>= 0' if zero else '> 0'}; got {value!r}. {fix}")
+    return float(value)
+
+
+def read_shape(shape: Any) -> tuple[int, ...]:
+    """Return the shape of one sample: at least one axis, none of them empty."""
+    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else ()
+    if not sizes or any(isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1 for k in sizes):
+        raise ValueError(
+            f"shape must list the sizes of one sample, each an int >= 1; got {shape!r}. Pass (d,), or (C, H, W) for "
+            "images."
+        )
+    return tuple(int(k) for k in sizes)
+
+
 def read_workers(workers: Any) -> int | None:
     """Return a number of workers; None for as many as the process may use."""
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, (int, np.integer)) or workers < 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from otgen.options import check_options, check_size, is_real, read_seed
+from otgen.options import check_options, check_size, is_real, read_positive, read_seed, read_shape
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,23 @@ def test_a_seed_is_a_count_or_a_generator():
 def test_real_numbers_are_told_from_booleans_and_the_rest():
     assert all(is_real(value) for value in (1, 0.5, np.int8(1), np.float32(1), np.inf))
     assert not any(is_real(value) for value in (True, "1", None, 1j, np.ones(1), np.bool_(True)))
+
+
+def test_positive_numbers():
+    assert read_positive(np.float32(0.5), "clip", "") == 0.5 and type(read_positive(2, "clip", "")) is float
+    assert read_positive(0, "l1", "", zero=True) == 0.0
+    for bad in (0, -1.0, np.nan, np.inf, "1", None, True):
+        with pytest.raises(ValueError, match="clip must be a finite number > 0; got .*. Pass 0.01"):
+            read_positive(bad, "clip", "Pass 0.01")
+    for bad in (-1e-300, np.nan, np.inf):
+        with pytest.raises(ValueError, match="l1 must be a finite number >= 0; got "):
+            read_positive(bad, "l1", "", zero=True)
+
+
+def test_the_shape_of_a_sample():
+    assert read_shape([3]) == (3,) and read_shape((np.int64(1), 8, 8)) == (1, 8, 8)
+    for bad in (3, (), (0,), (3.0,), (True,), (2, -1), "12", None):
+        with pytest.raises(
+            ValueError, match=r"shape must list the sizes of one sample, each an int >= 1; got .* \(d,\)"
+        ):
+            read_shape(bad)
