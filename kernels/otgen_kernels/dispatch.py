@@ -48,7 +48,7 @@ HOST_ONLY = {
         "Multigrid",
         "facet_weights",
     ),
-    "pool": ("run",),
+    "pool": ("blas_single_thread", "run"),
     "quantise": (
         "group_means",
         "group_starts",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .cpu.line_gradients import potentials_1d as potentials_1d
     from .cpu.multigrid import Multigrid as Multigrid
     from .cpu.multigrid import facet_weights as facet_weights
+    from .cpu.pool import blas_single_thread as blas_single_thread
     from .cpu.pool import run as run
     from .cpu.quantise import group_means as group_means
     from .cpu.quantise import group_starts as group_starts

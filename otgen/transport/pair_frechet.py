@@ -16,6 +16,8 @@ class FrechetPairs:
     """The root of `frechet_distance` of clouds i and j; keeps at most twice the clouds in float64."""
 
     def __init__(self, clouds: Mapping[int, np.ndarray]) -> None:
+        import scipy.linalg  # noqa: F401  # pyright: ignore[reportUnusedImport]  # BLAS is limited only where loaded
+
         self._clouds = clouds
         self._law = cache(self._prepare)
 

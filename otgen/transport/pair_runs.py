@@ -32,7 +32,8 @@ def run_threads(
         if threading.get_ident() == caller:  # the user's function and files are for the user's thread
             tally.tell()
 
-    host.run(work, len(todo), threads=workers)
+    with host.blas_single_thread():  # each pair is small: its threads would wait for one another
+        host.run(work, len(todo), threads=workers)
 
 
 def run_joblib(

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 import otgen_kernels
 from otgen_kernels.cpu import pool
@@ -93,6 +94,28 @@ def test_callers_on_several_threads_share_the_pool(rng, monkeypatch):
     assert len(results) == 4
     for result in results:
         np.testing.assert_array_equal(result, expected)
+
+
+def blas_threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_a_limit_of_blas_that_threads_share_ends_with_the_last_of_them():
+    before, entered, leave, found = blas_threads(), threading.Event(), threading.Event(), []
+
+    def other():
+        with pool.blas_single_thread():
+            entered.set()
+            leave.wait()
+            found.append(blas_threads())
+
+    thread = threading.Thread(target=other)
+    with pool.blas_single_thread():
+        thread.start()
+        entered.wait()
+    leave.set()
+    thread.join()
+    assert found == [[1] * len(before)] and blas_threads() == before
 
 
 def test_a_tile_may_call_it_again(monkeypatch):

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
 _executor: ThreadPoolExecutor | None = None
 _executor_size = 0
 _lock = threading.Lock()
+_limit: Any = None  # the controller, and what it lifts
+_limited = 0  # contexts of blas_single_thread that are open
 
 
 def num_threads() -> int:
@@ -59,14 +64,40 @@ def run(work: Callable[[int], None], tiles: int, *, serial: bool = False, thread
         future.result()
 
 
-def blas_single_thread():
-    """Return a context in which BLAS stays on the thread that calls it, for GEMMs inside `run`."""
-    return _controller().limit(limits=1, user_api="blas")
+@contextmanager
+def blas_single_thread() -> Iterator[None]:
+    """A context in which BLAS stays on the thread that calls it, for GEMMs inside `run`.
+
+    The limit is the process's: of contexts that overlap in several threads the first sets it and the last lifts it.
+    """
+    global _limit, _limited
+    with _lock:
+        if not _limited:
+            controller = _controller("scipy.linalg" in sys.modules)
+            _limit = controller, controller.limit(limits=1, user_api="blas")
+        _limited += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _limited -= 1
+            if not _limited:
+                _lift(*_limit)
+
+
+def _lift(controller: ThreadpoolController, limit: Any) -> None:
+    # In newer versions of threadpoolctl (3.8 is one) the thread that sets a limit of OpenBLAS owns it; any lifts ours.
+    disown = [f for lib in controller.lib_controllers if (f := getattr(lib, "clear_controlling_thread", None))]
+    for clear in disown:
+        clear(force=True)
+    limit.restore_original_limits()
+    for clear in disown:
+        clear(force=True)
 
 
 @cache
-def _controller() -> ThreadpoolController:
-    # It scans every loaded library, so it is made once, not once a call.
+def _controller(scipys: bool) -> ThreadpoolController:
+    # It scans every loaded library, so it is made once, not once a call; again where SciPy has brought its own BLAS.
     return ThreadpoolController()
 
 
@@ -82,8 +113,8 @@ def _get_executor(helpers: int) -> ThreadPoolExecutor:
 
 def _forget() -> None:
     # Threads do not survive a fork: the child starts its own pool at its first call.
-    global _executor, _executor_size, _lock
-    _executor, _executor_size, _lock = None, 0, threading.Lock()
+    global _executor, _executor_size, _lock, _limited
+    _executor, _executor_size, _lock, _limited = None, 0, threading.Lock(), 0
 
 
 if hasattr(os, "register_at_fork"):
