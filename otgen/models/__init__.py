@@ -13,6 +13,7 @@ except ModuleNotFoundError as error:
 
 from . import nets as nets
 from .ae import AE as AE
+from .ae_ot import AEOT as AEOT
 from .bounds import GeneralisationBound as GeneralisationBound
 from .bounds import generalisation_bound as generalisation_bound
 from .duality import DualityGap as DualityGap
