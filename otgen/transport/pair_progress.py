@@ -6,6 +6,8 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,8 @@ class PairFile(Checkpoint):
             "options": {option: repr(value) for option, value in given.items()},
         }  # fmt: skip
         parts = [part for item in given.items() for part in item]
+        if not isinstance(distance, str):
+            parts += _content(distance)
         super().__init__(path, fingerprint(VERSION, name, *parts, *clouds, *weights))
         self.distances: Array | None = None
         if self.state is not None:
@@ -52,8 +56,21 @@ class PairFile(Checkpoint):
         self.write({**self._header, "distances": distances.copy()}, now=now)
 
 
+def _content(function: Any) -> list[Any]:
+    """What tells functions of one name apart, in any process: what partial gives them, and a lambda's instructions."""
+    if isinstance(function, partial):
+        given = [*function.args, *(part for item in sorted(function.keywords.items()) for part in item)]
+        return [_plain(value) for value in given] + _content(function.func)
+    return _instructions(function.__code__) if getattr(function, "__name__", "") == "<lambda>" else []
+
+
+def _instructions(code: CodeType) -> list[Any]:
+    inner = [part for one in code.co_consts if isinstance(one, CodeType) for part in _instructions(one)]
+    return [code.co_code, code.co_names, [one for one in code.co_consts if not isinstance(one, CodeType)], *inner]
+
+
 def _name(function: Any) -> str:
-    """What a function is called: the one thing of it that stays from one process to the next."""
+    """What a function is called."""
     inner = getattr(function, "func", function)  # of functools.partial
     return f"{getattr(inner, '__module__', '')}.{getattr(inner, '__qualname__', type(inner).__name__)}"
 

@@ -42,8 +42,9 @@ def pairwise(
     workers is how many threads share the pairs: None for every CPU the process may use (OTGEN_NUM_THREADS), 1 for none.
     With backend="joblib" the pairs go through joblib.Parallel(n_jobs=workers) in blocks, to processes or machines as
     joblib.parallel_config says. The numbers are the same. path names an .npz file that is replaced every 30 s and at
-    the end, an error or Ctrl-C; the same call with it goes on from there. progress is True for a bar on stderr, or a
-    function of a dict (pairs, of, seconds, left).
+    the end, an error or Ctrl-C; the same call with it goes on from there, a function being the same by its name and
+    what functools.partial gives it. progress is True for a bar on stderr, or a function of a dict (pairs, of, seconds,
+    left).
 
     Torch tensors give a float64 tensor, without gradient. Raises ConvergenceError, naming the pair, where one is not
     proven; ValueError or TypeError for bad input; ImportError where joblib is missing.

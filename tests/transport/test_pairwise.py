@@ -361,6 +361,17 @@ class TestFile:
         ):
             otgen.pairwise(samples, weights, path=path, **options)
 
+    def test_the_file_of_another_function_is_refused(self, tmp_path):
+        scaled = lambda x, y, a, b, by=1: by * mean_distance(x, y, a, b)  # noqa: E731
+        other = lambda x, y, a, b, by=1: by + mean_distance(x, y, a, b)  # noqa: E731
+        samples = clouds()
+        for k, (one, two) in enumerate([(scaled, other), (partial(scaled, by=1), partial(scaled, by=2))]):
+            path = tmp_path / f"{k}.npz"
+            found = otgen.pairwise(samples, distance=one, path=path)
+            assert (otgen.pairwise(samples, distance=one, path=path) == found).all()
+            with pytest.raises(ValueError, match=r"path names .*the distances of other clouds, weights or options"):
+                otgen.pairwise(samples, distance=two, path=path)
+
     def test_broken_and_foreign_files_are_refused(self, tmp_path):
         path, samples = tmp_path / "d.npz", clouds()
         otgen.pairwise(samples, path=path)
