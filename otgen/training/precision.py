@@ -31,6 +31,6 @@ class BfloatForward(Precision):
         )
 
 
-def plugins(precision: str, device: str) -> list[Precision]:
+def plugins(precision: str, device: str) -> list[Any]:
     """Return what Fabric needs beside its defaults for a precision of TrainOptions."""
     return [BfloatForward(device)] if precision == "bf16-mixed" else []

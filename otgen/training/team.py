@@ -11,7 +11,7 @@ import torch
 from .options import TrainOptions
 
 # Fused updates are one pass over the weights; RMSprop has none, and is updated tensor list by tensor list.
-OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, bool]]] = {
+OPTIMIZERS: dict[str, tuple[Any, dict[str, bool]]] = {
     "adam": (torch.optim.Adam, {"fused": True}),
     "adamw": (torch.optim.AdamW, {"fused": True}),
     "sgd": (torch.optim.SGD, {"fused": True}),
@@ -23,7 +23,7 @@ def start(options: TrainOptions) -> Any:
     """Return the launched Fabric of these options: with several devices, as many processes run what follows."""
     try:
         from lightning_fabric import Fabric
-        from lightning_fabric.strategies import DDPStrategy
+        from lightning_fabric.strategies.ddp import DDPStrategy
 
         from .precision import plugins
     except ModuleNotFoundError as error:
@@ -188,12 +188,11 @@ def players_of(model: Any) -> tuple[str, ...]:
             f"model must be an otgen.models.Model, or a torch module that answers as one; got "
             f"{type(model).__name__}, which lacks {', '.join(lacking) or 'torch.nn.Module'}. Derive it from Model."
         )
-    odd = {player for player, times in model.PLAYS if times < 1} | {player for player, _ in model.PLAYS} ^ set(
-        model.PLAYERS
-    )
+    players, plays = tuple(model.PLAYERS), tuple(model.PLAYS)  # pyright: ignore[reportArgumentType]
+    odd = {player for player, times in plays if times < 1} | {player for player, _ in plays} ^ set(players)
     if odd:
         raise ValueError(
-            f"model.PLAYS must let each of {', '.join(model.PLAYERS)} play at least once a cycle; got {model.PLAYS!r}. "
-            f"Correct {', '.join(sorted(odd))}."
+            f"model.PLAYS must let each of {', '.join(players)} play at least once a cycle; got {plays!r}. Correct "
+            f"{', '.join(sorted(odd))}."
         )
-    return tuple(model.PLAYERS)
+    return players

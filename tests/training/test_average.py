@@ -10,14 +10,16 @@ from otgen.training.average import Average
 
 
 def test_weights_follow_the_formula_and_buffers_are_copied():
-    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    linear, norm = nn.Linear(2, 3), nn.BatchNorm1d(3)
+    model = nn.Sequential(linear, norm)
+    assert norm.running_mean is not None and norm.num_batches_tracked is not None
     average = Average(model.state_dict(keep_vars=True), 0.9)
-    expected = model[0].weight.detach().clone()
+    expected = linear.weight.detach().clone()
     for k in range(1, 6):
         with torch.no_grad():
-            model[0].weight.fill_(k)
-        model[1].running_mean.fill_(k)
-        model[1].num_batches_tracked += 1
+            linear.weight.fill_(k)
+        norm.running_mean.fill_(k)
+        norm.num_batches_tracked += 1
         average.update()
         expected = 0.9 * expected + 0.1 * k
     assert average.values["0.weight"].numpy() == pytest.approx(expected.numpy(), rel=1e-6)
