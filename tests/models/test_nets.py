@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from otgen.models import nets
@@ -33,6 +35,15 @@ def test_convolutions_follow_the_image(shape, channels, sides):
     assert into(x).shape == (2, 5)
     assert back(torch.randn(2, 5)).shape == x.shape
     assert nets.critic(shape, width=4)(x).shape == (2, 1)
+
+
+@given(st.integers(1, 3), st.integers(4, 17), st.integers(4, 17), st.integers(1, 4), st.integers(1, 3))
+@settings(max_examples=25, deadline=None)
+def test_the_decoder_gives_back_any_shape_that_the_encoder_takes(channels, rows, columns, code, n):
+    shape = (channels, 2 * rows, 2 * columns)
+    into, back = nets.encoder(shape, code, width=2, norm="layer"), nets.decoder(shape, code, width=2, norm="layer")
+    found = into(torch.rand(n, *shape))
+    assert found.shape == (n, code) and back(found).shape == (n, *shape)
 
 
 def test_vectors_get_perceptrons_and_the_decoder_is_the_encoder_reversed():

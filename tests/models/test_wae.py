@@ -111,13 +111,24 @@ def test_the_adversary_loss_of_one_that_knows_nothing_is_two_log_two():
 
 @pytest.mark.parametrize("penalty", ["mmd", "sinkhorn"])
 def test_pairs_are_compared_over_all_processes(penalty):
-    """Two halves whose gather joins both give the whole batch's penalty."""
+    """A process with the first half of the samples finds the penalty of all, and the gradient in its own codes."""
     model, x = made(penalty), data()
-    codes, prior = model.encode(x), model.prior(len(x), noise(2))
-    whole = model._penalty(codes, prior).item()
-    joined = {id(codes[:20]): codes}
-    model.gather = lambda values: codes if torch.equal(values, codes[:20]) else prior
-    assert joined and model._penalty(codes[:20], prior[:20]).item() == whole
+    prior = model.prior(len(x), noise(2))
+    codes = model.encode(x).requires_grad_()
+    whole = model._penalty(codes, prior)
+    whole.backward()
+    half, given = codes.detach()[:20].requires_grad_(), []
+    others = {0: codes.detach()[20:], 1: prior[20:]}
+
+    def gather(values):
+        given.append(values)
+        return torch.cat([values, others[len(given) - 1]])
+
+    model.gather = gather
+    found = model._penalty(half, prior[:20])
+    found.backward()
+    assert len(given) == 2 and given[0] is half and torch.equal(given[1], prior[:20])
+    assert found.item() == whole.item() and torch.equal(half.grad, codes.grad[:20])
 
 
 def test_a_penalty_falls_to_zero_where_the_codes_are_the_prior():
