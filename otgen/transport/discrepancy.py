@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,12 @@ def _compare(x: Any, y: Any, a: Any, b: Any, kernel: Kernel, estimator: str, rng
     _check_estimator(estimator, clouds_x, clouds_y, weights, given=a is not None or b is not None)
     home, inputs = home_beside(home, a=a, b=b), (x, y, a, b)
     wanted = tuple(autograd.wants_gradient(value) for value in inputs)
-    found = [Comparison(*one, kernel, estimator, rng).answer(wanted) for one in zip(clouds_x, clouds_y, *weights)]
+    # Every problem draws what it would draw alone.
+    rngs = [*(deepcopy(rng) for _ in clouds_x[1:]), rng]
+    found = [
+        Comparison(clouds_x[k], clouds_y[k], weights[0][k], weights[1][k], kernel, estimator, own).answer(wanted)
+        for k, own in enumerate(rngs)
+    ]
     values = np.array([value for value, _ in found])
     if not np.isfinite(values).all():
         raise ValueError("sums of the kernel over x and y leave the range of float64. Rescale x and y together.")

@@ -176,6 +176,15 @@ def test_a_batch_is_its_problems_one_by_one(rng, bandwidth, shared):
         np.testing.assert_allclose(weights[0].grad, total, rtol=1e-9, atol=1e-14)
 
 
+def test_the_points_a_median_is_taken_of_do_not_depend_on_the_place_in_a_batch(rng):
+    x, y = rng.normal(size=(2, 600, 1)), rng.normal(size=(2, 600, 1))
+    found = otgen.mmd_squared(x, y, seed=3)
+    assert [float(v) for v in found] == [otgen.mmd_squared(*pair, seed=3) for pair in zip(x, y)]
+    generator = np.random.default_rng(3)
+    assert (otgen.mmd_squared(x, y, seed=generator) == found).all()
+    assert otgen.mmd_squared(x[0], y[0], seed=generator) != found[0]  # the generator has moved on
+
+
 points = st.integers(0, 2**32 - 1).map(lambda seed: problem(1 + seed % 7, 1 + seed // 7 % 6, 1 + seed % 3, seed))
 
 
