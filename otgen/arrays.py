@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 MATRIX = "Pass one row for each source and one column for each target."
+RESHAPE = "Reshape points on the line to (n, 1), a single point to (1, d)."
+ON_THE_LINE = "Reshape points on the line to (n, 1), or call otgen.wasserstein_1d."
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,18 @@ class Home:
         return float(value) if self.device is None else self.array(np.asarray(value))
 
 
-def read_points(x: Any, y: Any, *, columns: bool = False) -> tuple[np.ndarray, np.ndarray, Home]:
+def read_points(
+    x: Any, y: Any, *, columns: bool = False, transport: bool = True, one_pair: bool = False
+) -> tuple[np.ndarray, np.ndarray, Home]:
     """Return x (n, d) and y (m, d) as C-contiguous finite arrays of their promoted precision, and their home.
 
     float32 with float64 is float64, as in NumPy; integers and booleans are float64; float16 and bfloat16 are float32.
-    With columns=True shape (n,) is taken for (n, 1), as on the line.
+    With columns=True shape (n,) is taken for (n, 1), as on the line. Errors advise what goes with the caller: of (n,)
+    otgen.wasserstein_1d where it is transport, of (B, n, d) a loop where it takes one pair of clouds only.
     """
     device = common_home(x=x, y=y)
-    x, y = _read_cloud(x, "x", columns), _read_cloud(y, "y", columns)
+    flat = ON_THE_LINE if transport else RESHAPE
+    x, y = (_read_cloud(cloud, name, columns, flat, one_pair) for name, cloud in (("x", x), ("y", y)))
     if x.shape[1:] != y.shape[1:]:
         raise ValueError(
             f"x and y must have points of one dimension d; got shapes {x.shape} and {y.shape}. Match their columns."
@@ -52,7 +58,7 @@ def read_points(x: Any, y: Any, *, columns: bool = False) -> tuple[np.ndarray, n
 def read_queries(x_new: Any, d: int | None, name: str = "x_new", like: str = "x") -> tuple[np.ndarray, Home]:
     """Return x_new (k, d) as read_points returns x, and its home; None is any d. Errors say `name`, as `like`."""
     device = common_home(**{name: x_new})
-    x_new = _read_cloud(x_new, name, columns=False)
+    x_new = _read_cloud(x_new, name, columns=False, flat=RESHAPE)
     if d is not None and x_new.shape[1] != d:
         raise ValueError(f"{name} must have shape (k, {d}), as {like}; got shape {x_new.shape}. Match their columns.")
     return plain(x_new, x_new.dtype), Home(x_new.dtype, device)
@@ -119,17 +125,16 @@ def read_masses(weights: dict[str, Any], sizes: list[int], **like: Any) -> list[
     return found
 
 
-def _read_cloud(value: Any, name: str, columns: bool) -> np.ndarray:
+def _read_cloud(value: Any, name: str, columns: bool, flat: str = ON_THE_LINE, one_pair: bool = False) -> np.ndarray:
     array = host(value, name)
     if array.ndim == 1 and not columns:
-        raise ValueError(
-            f"{name} must have shape (n, d), one point a row; got shape {array.shape}. "
-            f"Reshape points on the line to (n, 1), or call otgen.wasserstein_1d."
-        )
+        raise ValueError(f"{name} must have shape (n, d), one point a row; got shape {array.shape}. {flat}")
     if array.ndim not in ((1, 2) if columns else (2,)):
+        fix = f"Flatten the further axes: {name}.reshape(len({name}), -1)."
+        if one_pair and array.ndim == 3:
+            fix = f"For clouds (B, n, d) loop over x[k] and y[k]; for points of more axes {fix[0].lower()}{fix[1:]}"
         raise ValueError(
-            f"{name} must have shape {'(n,) or (n, k)' if columns else '(n, d)'}; got shape {array.shape}. "
-            f"Flatten the further axes: {name}.reshape(len({name}), -1)."
+            f"{name} must have shape {'(n,) or (n, k)' if columns else '(n, d)'}; got shape {array.shape}. {fix}"
         )
     if array.size == 0:
         raise ValueError(

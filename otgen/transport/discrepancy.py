@@ -60,8 +60,8 @@ def mmd_squared(
 def energy_distance_squared(x: Any, y: Any, a: Any = None, b: Any = None) -> Any:
     """Energy distance, squared, of two weighted point clouds.
 
-    D^2 = 2 sum_ij a_i b_j |x_i - y_j| - sum_ij a_i a_j |x_i - x_j| - sum_ij b_i b_j |y_i - y_j| >= 0, and 0 for equal
-    measures; on the line twice the integral of (F - G)^2. scipy.stats.energy_distance is its square root.
+    D^2 = 2 sum_ij a_i b_j |x_i - y_j| - sum_ij a_i a_j |x_i - x_j| - sum_ij b_i b_j |y_i - y_j| >= 0, and 0 to rounding
+    for equal measures; on the line twice the integral of (F - G)^2. scipy.stats.energy_distance is its square root.
 
     Arguments, result and errors as in `mmd_squared`, of which it is the biased estimate under the kernel -|x - y|.
     Source: Szekely and Rizzo, J. Stat. Plan. Inference 143 (2013).
@@ -77,7 +77,7 @@ def _compare(x: Any, y: Any, a: Any, b: Any, kernel: Kernel, estimator: str, rng
         weights = read_batch_weights(a, b, shape, unequal=False, x=x, y=y)
         a, b = (w.expand(len(clouds_x), -1) if library_of(w) == "torch" and w.ndim == 1 else w for w in (a, b))
     else:
-        one_x, one_y, home = read_points(x, y)
+        one_x, one_y, home = read_points(x, y, transport=False)
         read = read_weights(a, b, len(one_x), len(one_y), x=x, y=y)
         clouds_x, clouds_y = one_x[None], one_y[None]
         weights = [

@@ -75,7 +75,7 @@ def max_sliced_wasserstein(
     p, rng, n_starts = check_p(p), read_seed(seed), read_count(n_starts, "n_starts", "directions to ascend from")
     max_iter = read_count(max_iter, "max_iter", "rounds of ascent")
     tol, _ = check_options(tol, None, None)
-    x_host, y_host, home = read_points(x, y)
+    x_host, y_host, home = read_points(x, y, one_pair=True)
     a_host, b_host = read_weights(a, b, len(x_host), len(y_host), x=x, y=y)
     home = home_beside(home, a=a, b=b)
     problem = Problem(x_host, y_host, at_unit_mass(a_host, b_host), p)

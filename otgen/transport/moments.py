@@ -31,6 +31,9 @@ class GaussianMoments:
         self._sums: _Sums | None = None
         self._found: _Sums | None = None  # the total, until more comes
 
+    def __repr__(self) -> str:
+        return f"GaussianMoments(count={self.count}, d={self._d or None})"
+
     @property
     def count(self) -> int:
         """How many samples have been seen."""

@@ -173,6 +173,8 @@ def test_bad_input_is_refused():
         otgen.max_sliced_wasserstein(x, y, tol=0)
     with pytest.raises(ValueError, match="seed must be an int >= 0"):
         otgen.max_sliced_wasserstein(x, y, seed="a")
+    with pytest.raises(ValueError, match=r"For clouds \(B, n, d\) loop over x\[k\] and y\[k\]"):
+        otgen.max_sliced_wasserstein(np.ones((2, 3, 1)), np.ones((2, 3, 1)))
     with pytest.raises(ValueError, match=r"x must have shape \(n, d\)"):
         otgen.max_sliced_wasserstein(x[None], y[None])
     with pytest.raises(ValueError, match="b must sum to the mass of a"):

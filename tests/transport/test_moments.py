@@ -111,3 +111,11 @@ def test_bad_input_is_refused_and_changes_nothing():
     assert found.count == 1 and found.mean.tolist() == [1.0, 2.0]
     with pytest.raises(ValueError, match="the covariance leaves the range of float64"):
         _ = otgen.GaussianMoments().update([[1e200], [-1e200]]).covariance
+
+
+def test_it_tells_its_count_and_dimension_and_how_one_sample_is_passed():
+    found = otgen.GaussianMoments()
+    assert repr(found) == "GaussianMoments(count=0, d=None)"
+    assert repr(found.update(points(7))) == "GaussianMoments(count=7, d=3)"
+    with pytest.raises(ValueError, match=r"got shape \(3,\). Reshape .* to \(n, 1\), a single point to \(1, d\)\.$"):
+        found.update(points()[0])
