@@ -1,5 +1,6 @@
 """Optimal transport with a proof."""
 
+from .transport.bandwidth import median_bandwidth as median_bandwidth
 from .transport.barycenter import Barycenter as Barycenter
 from .transport.barycenter import barycenter as barycenter
 from .transport.batch import TransportBatch as TransportBatch

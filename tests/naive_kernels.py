@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 
 def kernel(x, y, name: str, scales=(1.0,), h: float = 1.0) -> float:
@@ -84,3 +85,21 @@ def median_distance(points) -> float:
     )
     middle = len(squares) // 2
     return math.sqrt(squares[middle] if len(squares) % 2 else 0.5 * (squares[middle - 1] + squares[middle]))
+
+
+def weighted_median_distance(points, masses) -> float:
+    """The same of weighted pairs, in exact fractions: where the half falls between two, the mean of them."""
+    pairs = sorted(
+        (math.hypot(*(float(u - v) for u, v in zip(points[i], points[j]))) ** 2, Fraction(masses[i]) * masses[j])
+        for i in range(len(points))
+        for j in range(i)
+        if any(u != v for u, v in zip(points[i], points[j]))
+    )
+    total, below = sum(weight for _, weight in pairs), Fraction(0)
+    for k, (square, weight) in enumerate(pairs):
+        below += weight
+        if 2 * below == total:
+            return math.sqrt(0.5 * (square + pairs[k + 1][0]))
+        if 2 * below > total:
+            return math.sqrt(square)
+    raise ValueError("all points coincide")

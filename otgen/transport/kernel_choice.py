@@ -100,8 +100,9 @@ def median_distance(points: np.ndarray, mass: np.ndarray, rng: np.random.Generat
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    """The least value that half of the weight is at or below."""
+    """The value that half of the weight is below; the mean of two where the half falls between them, to rounding."""
     order = np.argsort(values, kind="stable")
     below = np.cumsum(weights[order])
-    at = int(np.searchsorted(below, 0.5 * below[-1]))
-    return float(values[order[at]])
+    half, slack = 0.5 * below[-1], len(below) * np.finfo(np.float64).eps * below[-1]
+    middle = np.searchsorted(below, [half - slack, half + slack])
+    return float(values[order[middle]].mean())

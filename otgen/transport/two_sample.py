@@ -18,7 +18,13 @@ from .directions import orthogonal
 from .exact import wasserstein
 from .kernel_choice import Kernel, parse_kernel
 
-STATISTICS = ("mmd", "energy", "wasserstein", "sliced")
+STATISTICS: dict[str, tuple[str, ...]] = {
+    "mmd": ("kernel", "scales", "bandwidth"),
+    "energy": (),
+    "wasserstein": ("p",),
+    "sliced": ("p", "n_projections"),
+}
+"""The statistics, and the options that each has."""
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 ROUNDING = 1e-12
 """Of the mean size of a kernel, or of the extent of lines: values closer than this are equal but for their rounding.
@@ -35,7 +41,8 @@ class TwoSampleTest:
 
     statistic: the discrepancy of the two samples as they are; p_value: the share of labellings, the one observed among
     them, whose discrepancy is at least as large, (1 + count) / (1 + n_permutations); null (n_permutations,): those of
-    the permuted labels; null_quantiles: of those, at 0.5, 0.9, 0.95 and 0.99.
+    the permuted labels; null_quantiles: of those, at 0.5, 0.9, 0.95 and 0.99; bandwidth: that of the kernel, the median
+    where it was asked for, None where there is none.
     """
 
     name: str
@@ -43,6 +50,7 @@ class TwoSampleTest:
     p_value: float
     null: np.ndarray
     null_quantiles: dict[float, float]
+    bandwidth: float | None = None
 
     @property
     def n_permutations(self) -> int:
@@ -64,11 +72,11 @@ def two_sample_test(
     statistic: str = "mmd",
     n_permutations: int = 999,
     seed: Any = 0,
-    kernel: str = "imq",
+    kernel: str | None = None,
     scales: Any = None,
-    bandwidth: Any = "median",
+    bandwidth: Any = None,
     p: float | None = None,
-    n_projections: int = 128,
+    n_projections: int | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> TwoSampleTest:
     """Test whether samples x (n, d) and y (m, d) come from one distribution, by permuting their labels.
@@ -76,26 +84,35 @@ def two_sample_test(
     p_value = (1 + #{permutations whose discrepancy >= that observed}) / (1 + n_permutations): at most alpha with
     probability at most alpha where the distributions are one, for any n, m and statistic.
 
-    statistic: "mmd", mmd_squared (unbiased) under `kernel`, `scales` and `bandwidth`, its median over all points alike,
-    whatever their labels; "energy", energy_distance_squared; "wasserstein", exact W_p (p None: 1); "sliced", sliced W_p
-    (p None: 2) along n_projections orthogonal directions. The first two take each pair's kernel once for 256
-    labellings, the last sorts each line once; "wasserstein" in more than one dimension solves a transport problem a
-    permutation. float32 samples are worked on in float64, and discrepancies that only rounding parts (1e-12 of the
-    kernel's mean size or of the extent, 1e-9 of exact W_p) count as equal, which can only raise p_value.
+    statistic, and the options that it has: "mmd", mmd_squared (unbiased), with `kernel` (None: "imq"), `scales` and
+    `bandwidth` (None: "median", over all points alike, whatever their labels); "energy", energy_distance_squared, with
+    none; "wasserstein", exact W_p, with `p` (None: 1); "sliced", W_p along the directions that sliced_wasserstein draws
+    by that seed, with `p` (None: 2) and `n_projections` (None: 128). An option of another statistic is refused.
+    The first two take each pair's kernel once for 256 labellings, the last sorts each line once; "wasserstein" in more
+    than one dimension solves a transport problem a permutation. float32 samples are worked on in float64, and
+    discrepancies that only rounding parts (1e-12 of the kernel's mean size or of the extent, 1e-9 of exact W_p) count
+    as equal, which can only raise p_value.
     progress is called with {"permutations", "of", "seconds"}. Raises ValueError or TypeError for bad input.
     Source: Gretton et al., JMLR 13 (2012); Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010), the + 1.
     """
-    if statistic not in STATISTICS:
+    if not isinstance(statistic, str) or statistic not in STATISTICS:
         raise ValueError(f"statistic must be one of {', '.join(STATISTICS)}; got {statistic!r}. Pass 'mmd'.")
     count, rng = read_count(n_permutations, "n_permutations", "labellings to draw"), read_seed(seed)
-    chosen = parse_kernel(kernel, scales, bandwidth) if statistic == "mmd" else Kernel("energy", (), None)
+    _check_options(statistic, kernel=kernel, scales=scales, bandwidth=bandwidth, p=p, n_projections=n_projections)
+    chosen = Kernel("energy", (), None)
+    if statistic == "mmd":
+        name, h = "imq" if kernel is None else kernel, "median" if bandwidth is None else bandwidth
+        chosen = parse_kernel(name, scales, h)
     power = check_p(p if p is not None else 1 if statistic == "wasserstein" else 2)
-    lines = read_count(n_projections, "n_projections", "directions")
+    lines = read_count(128 if n_projections is None else n_projections, "n_projections", "directions")
     check_progress(progress)
-    x_host, y_host, _ = read_points(x, y)
-    pooled = np.concatenate([x_host, y_host]).astype(np.float64)
+    x_host, y_host, _ = read_points(x, y, transport=False, one_pair=True)
+    pooled, width = np.concatenate([x_host, y_host]).astype(np.float64), None
     if statistic in ("mmd", "energy"):
-        discrepancy = _Kernels(pooled, len(x_host), chosen, rng, unbiased=statistic == "mmd")
+        # The median draws by a generator of its own: labellings are the same where its value is given.
+        own = np.random.default_rng(rng.integers(2**63))
+        discrepancy = _Kernels(pooled, len(x_host), chosen, own, unbiased=statistic == "mmd")
+        width = discrepancy.bandwidth if chosen.scales else None
     elif statistic == "sliced" and pooled.shape[1] > 1:
         discrepancy = _Lines(_centred(pooled) @ orthogonal(lines, pooled.shape[1], rng).T, power)
     elif pooled.shape[1] == 1:  # the only line there is
@@ -108,7 +125,16 @@ def two_sample_test(
         raise ValueError("the statistic leaves the range of float64. Rescale x and y together.")
     p_value = (1 + int((null >= observed - discrepancy.rounding).sum())) / (1 + count)
     quantiles = {q: float(value) for q, value in zip(QUANTILES, np.quantile(null, QUANTILES))}
-    return TwoSampleTest(statistic, observed, p_value, null, quantiles)
+    return TwoSampleTest(statistic, observed, p_value, null, quantiles, width)
+
+
+def _check_options(statistic: str, **given: Any) -> None:
+    for name, value in given.items():
+        if value is not None and name not in STATISTICS[statistic]:
+            known = ", ".join(STATISTICS[statistic]) or "none"
+            raise ValueError(
+                f"{name} must be left out for statistic='{statistic}', whose options are: {known}; got {value!r}."
+            )
 
 
 def _labelled(
@@ -150,6 +176,7 @@ class _Kernels:
         self._n, self._m = min(n, m), max(n, m)
         self._pooled, self._unbiased = pooled, unbiased
         self._options = kernel.options([pooled], [ones], rng)
+        self.bandwidth = float(self._options["bandwidth"])
         whole = kernel_sum(pooled, None, ones, None, **self._options, sums=True, by_x=False, by_y=False)
         assert whole.rows is not None
         self._rows, self._total = whole.rows, whole.total

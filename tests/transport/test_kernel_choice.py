@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -54,13 +56,29 @@ def test_the_median_is_that_of_pairs_that_differ(rng, n, m):
     y[0] = x[0]  # one pair that does not
     a, b = np.full(n, 1.0 / n), np.full(m, 1.0 / m)
     found = median_of(x, y, a, b, rng)
+    masses = [Fraction(1, n)] * n + [Fraction(1, m)] * m
+    assert found == pytest.approx(naive.weighted_median_distance([*x, *y], masses), rel=1e-14)
     if n == m:
         assert found == pytest.approx(naive.median_distance([*x, *y]), rel=1e-14)
-    # Weights are what repeated points are: each cloud has half of the mass, over m + m of x and n + n of y.
+    # Weights are what repeated points are: each cloud has half of the mass, n * m points.
     again = median_of(np.repeat(x, m, axis=0), np.repeat(y, n, axis=0), *[np.full(n * m, 1.0)] * 2, rng)
-    distances = {round(float(np.linalg.norm(u - v)), 12) for u in [*x, *y] for v in [*x, *y]}
-    assert round(found, 12) in distances or n == m
-    assert again == pytest.approx(found, rel=0.2)
+    assert again == pytest.approx(found, rel=1e-14)
+
+
+@pytest.mark.parametrize("masses", [(1, 1, 1, 1), (3, 1, 1, 1), (1, 2, 4, 8), (7, 1, 5, 5), (1, 1, 1, 3)])
+def test_the_weighted_median_is_the_mean_of_two_where_the_half_falls_between_them(rng, masses):
+    points = rng.normal(size=(4, 2))
+    expected = naive.weighted_median_distance(points, masses)
+    for unit in (1.0, 0.1, 1.0 / 3.0):  # rounding of the weights moves no half
+        found = median_distance(points, unit * np.array(masses, float), rng)
+        assert found == pytest.approx(expected, rel=1e-14)
+
+
+def test_the_half_between_two_distances_by_hand(rng):
+    points = np.array([[0.0], [1.0], [4.0]])  # pairs at 1, 3 and 4
+    assert median_distance(points, np.array([2.0, 1.0, 1.0]), rng) == pytest.approx(3.0)  # they weigh 2, 1 and 2
+    between = median_distance(points, np.array([2.0, 1.0, 2.0]), rng)  # 2, 2 and 4
+    assert between == pytest.approx(np.sqrt((9.0 + 16.0) / 2), rel=1e-14)
 
 
 @pytest.mark.parametrize("unit", [1e-150, 1e150, 2.0**40])

@@ -42,8 +42,22 @@ def test_the_sliced_statistic_is_that_along_its_lines(rng):
     values, marks = np.concatenate([x, y]) @ rng.normal(size=(3, 4)), (np.arange(50) < 30)[:, None]
     expected = np.mean([otgen.wasserstein_1d(values[:30, k], values[30:, k], p=2) ** 2 for k in range(4)]) ** 0.5
     assert _Lines(values, 2.0)(marks)[0] == pytest.approx(expected, rel=1e-12)
-    found = otgen.two_sample_test(x, y, statistic="sliced", n_permutations=9, n_projections=300)
-    assert found.statistic == pytest.approx(otgen.sliced_wasserstein(x, y, n_projections=300).value, rel=0.1)
+    for p in (1, 2):  # a seed draws the same directions
+        found = otgen.two_sample_test(x, y, statistic="sliced", n_permutations=9, n_projections=30, p=p, seed=5)
+        along = otgen.sliced_wasserstein(x, y, p=p, n_projections=30, seed=5)
+        assert found.statistic == pytest.approx(along.value, rel=1e-12)
+
+
+def test_the_bandwidth_used_is_told_and_repeats_the_test():
+    x, y = samples(700, 500, shift=0.1)  # more points than the median is taken of
+    found = otgen.two_sample_test(x, y, n_permutations=9, seed=2)
+    again = otgen.two_sample_test(x, y, n_permutations=9, seed=2, bandwidth=found.bandwidth)
+    np.testing.assert_array_equal(found.null, again.null)
+    assert again.p_value == found.p_value and again.bandwidth == found.bandwidth
+    x, y = samples()
+    assert otgen.two_sample_test(x, y, n_permutations=1).bandwidth == pytest.approx(naive.median_distance([*x, *y]))
+    for given in ({"kernel": "polynomial"}, {"statistic": "energy"}, {"statistic": "sliced"}):
+        assert otgen.two_sample_test(x, y, n_permutations=1, **given).bandwidth is None
 
 
 @pytest.mark.parametrize("kernel", ["imq", "polynomial", "energy"])
@@ -162,10 +176,18 @@ def test_it_reports_and_can_be_interrupted():
         ({"statistic": "ks"}, r"statistic must be one of mmd, energy, wasserstein, sliced; got 'ks'"),
         ({"n_permutations": 0}, r"n_permutations must be an int >= 1; got 0"),
         ({"n_permutations": 9.0}, r"n_permutations must be an int >= 1; got 9.0"),
-        ({"n_projections": 0}, r"n_projections must be an int >= 1; got 0"),
+        ({"statistic": ["mmd"]}, r"statistic must be one of mmd, energy, wasserstein, sliced; got \['mmd'\]"),
+        ({"statistic": "sliced", "n_projections": 0}, r"n_projections must be an int >= 1; got 0"),
         ({"seed": "x"}, r"seed must be an int >= 0"),
-        ({"p": 0.5}, r"p must be a finite number >= 1; got 0.5"),
+        ({"statistic": "sliced", "p": 0.5}, r"p must be a finite number >= 1; got 0.5"),
         ({"kernel": "rbf"}, r"kernel must be one of"),
+        ({"bandwidth": "mean"}, r"bandwidth must be 'median' or a finite length > 0; got 'mean'"),
+        ({"p": 2}, r"p must be left out for statistic='mmd', whose options are: kernel, scales, bandwidth; got 2"),
+        ({"n_projections": 9}, r"n_projections must be left out for statistic='mmd'.*; got 9"),
+        ({"statistic": "energy", "bandwidth": 1.0}, r"bandwidth must be left out for .*'energy'.*are: none; got 1.0"),
+        ({"statistic": "energy", "kernel": "imq"}, r"kernel must be left out for statistic='energy'.*; got 'imq'"),
+        ({"statistic": "sliced", "scales": [1.0]}, r"scales must be left out for statistic='sliced'.*p, n_projections"),
+        ({"statistic": "wasserstein", "n_projections": 9}, r"n_projections must be left out for .*are: p; got 9"),
     ],
 )
 def test_what_it_refuses(given, says):
@@ -180,5 +202,11 @@ def test_what_it_refuses_of_samples():
     assert otgen.two_sample_test(x[:1], y, statistic="energy", n_permutations=9).p_value > 0
     with pytest.raises(TypeError, match=r"progress must be None or a function"):
         otgen.two_sample_test(x, y, progress=3)
+    with pytest.raises(ValueError, match=r"got shape \(30,\). Reshape points on the line to \(n, 1\), a single point"):
+        otgen.two_sample_test(x[:, 0], y[:, 0], statistic="wasserstein")
+    with pytest.raises(
+        ValueError, match=r"For clouds \(B, n, d\) loop over x\[k\] and y\[k\]; .* x.reshape\(len\(x\), -1"
+    ):
+        otgen.two_sample_test(x[None], y[None])
     with pytest.raises(ValueError, match=r"y must be finite"):
         otgen.two_sample_test(x, np.full((3, 2), np.nan))
