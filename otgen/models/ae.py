@@ -57,6 +57,6 @@ class AE(Autoencoder):
     def sample(self, n: int, *, generator: torch.Generator) -> Tensor:
         """Raises NotImplementedError: an autoencoder does not know the law of its codes."""
         raise NotImplementedError(
-            "AE has no law of codes to sample from. Train a VAE or a WAE, or fit otgen.SemiDiscreteOT to its codes and "
-            "decode what that samples."
+            "AE has no law of codes to sample from. Pass it to otgen.models.AEOT, which transports noise to its codes, "
+            "or train a VAE or a WAE."
         )

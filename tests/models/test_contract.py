@@ -142,7 +142,9 @@ def test_a_file_and_the_config_bring_a_model_back(case, tmp_path):
 def test_samples_have_the_shape_and_the_range_of_the_data(case, device):
     model = made(case, device)
     if not model.HAS_PRIOR:
-        with pytest.raises(NotImplementedError, match="AE has no law of codes to sample from. Train a VAE or a WAE"):
+        with pytest.raises(
+            NotImplementedError, match="AE has no law of codes to sample from. Pass it to otgen.models.AEOT"
+        ):
             model.sample(2, generator=noise(0, device))
         return
     generator = noise(5, device)
