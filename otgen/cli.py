@@ -23,12 +23,17 @@ from .shell import (
     output,
     progress_on,
 )
+from .train_cli import app as train_app
 
 __all__ = ["app", "main"]
 
 Kernel = Annotated[
     str | None,
     typer.Option(help="mmd: imq (the default), gaussian, laplace, rational_quadratic, polynomial or energy."),
+]
+Scales = Annotated[
+    str | None,
+    typer.Option(metavar="S[,S...]", help="mmd: what the kernel is summed over; those of its paper without."),
 ]
 Bandwidth = Annotated[str | None, typer.Option(metavar="H", help="mmd: a length, or median (the default).")]
 Projections = Annotated[int | None, typer.Option(metavar="N", help="sliced: directions, 128 without.")]
@@ -43,6 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(map_app, name="map")
+app.add_typer(train_app)
 
 
 def main() -> None:
@@ -83,6 +89,7 @@ def distance(
     max_iter: Annotated[int | None, typer.Option(help="Stop after so many rounds; with --eps, sweeps.")] = None,
     plan: Annotated[Path | None, typer.Option(metavar="FILE.npz", help="Save the sparse plan (scipy.sparse).")] = None,
     kernel: Kernel = None,
+    scales: Scales = None,
     bandwidth: Bandwidth = None,
     estimator: Annotated[str | None, typer.Option(help="mmd: unbiased (the default), biased or linear.")] = None,
     projections: Projections = None,
@@ -100,7 +107,7 @@ def distance(
     with one_line_errors(debug):
         if method != "wasserstein":
             _compare(
-                (a, b, method, p, kernel, bandwidth, estimator, projections, seed, weights_a, weights_b),
+                (a, b, method, p, kernel, scales, bandwidth, estimator, projections, seed, weights_a, weights_b),
                 {"metric": metric, "eps": eps, "divergence": divergence, "unbalanced": unbalanced, "tol": tol,
                  "max_iter": max_iter, "plan": plan},
                 as_json,
@@ -109,8 +116,8 @@ def distance(
         from . import distance as job
 
         for name, value in (
-            ("kernel", kernel), ("bandwidth", bandwidth), ("estimator", estimator), ("projections", projections),
-            ("seed", seed),
+            ("kernel", kernel), ("scales", scales), ("bandwidth", bandwidth), ("estimator", estimator),
+            ("projections", projections), ("seed", seed),
         ):  # fmt: skip
             if value is not None:
                 raise job.UsageError(f"--{name} does not go with --method wasserstein. Leave it out.")
@@ -149,6 +156,7 @@ def test(
     permutations: Annotated[int, typer.Option(help="Labellings drawn.")] = 999,
     p: Annotated[float | None, typer.Option(help="Order of wasserstein (1) or sliced (2).")] = None,
     kernel: Kernel = None,
+    scales: Scales = None,
     bandwidth: Bandwidth = None,
     projections: Projections = None,
     seed: Seed = None,
@@ -160,7 +168,7 @@ def test(
     with one_line_errors(debug):
         from . import comparisons as job
 
-        request = job.Request(a, b, statistic, p, kernel, bandwidth, None, projections, seed)
+        request = job.Request(a, b, statistic, p, kernel, scales, bandwidth, None, projections, seed)
         job.check(request, job.STATISTICS, "statistic", {})
         with progress_on(quiet, job.progress_line) as progress:
             report = job.test(request, permutations, progress)
@@ -174,7 +182,7 @@ def validate(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Solve a spread of problems with otgen and with POT; exit non-zero on any disagreement."""
+    """Solve a spread of problems with otgen and with POT, SciPy and scikit-learn; exit non-zero on any disagreement."""
     with one_line_errors(debug):
         from . import validate as validation
 

@@ -13,23 +13,24 @@ import otgen
 
 from .distance import UsageError, in_columns, in_terms_of
 from .readers import read_points, read_weights
+from .transport.kernel_choice import SCALES
 
 __all__ = ["METHODS", "Request", "check", "distance", "progress_line", "test", "told_distance", "told_test"]
 
 # The options that each method, or each statistic of a test, has of its own.
 METHODS: dict[str, tuple[str, ...]] = {
-    "mmd": ("kernel", "bandwidth", "estimator", "seed", "weights_a", "weights_b"),
+    "mmd": ("kernel", "scales", "bandwidth", "estimator", "seed", "weights_a", "weights_b"),
     "energy": ("weights_a", "weights_b"),
     "sliced": ("p", "projections", "seed", "weights_a", "weights_b"),
     "gaussian": (),
 }
 STATISTICS: dict[str, tuple[str, ...]] = {
-    "mmd": ("kernel", "bandwidth"),
+    "mmd": ("kernel", "scales", "bandwidth"),
     "energy": (),
     "wasserstein": ("p",),
     "sliced": ("p", "projections"),
 }
-PARAMETERS = ("p", "kernel", "bandwidth", "estimator", "n_projections", "seed", "n_permutations")
+PARAMETERS = ("p", "kernel", "scales", "bandwidth", "estimator", "n_projections", "seed", "n_permutations")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Request:
     method: str
     p: float | None = None
     kernel: str | None = None
+    scales: str | None = None
     bandwidth: str | None = None
     estimator: str | None = None
     projections: int | None = None
@@ -53,12 +55,24 @@ class Request:
         given = {
             "p": self.p,
             "kernel": self.kernel,
+            "scales": self.scale_numbers(),
             "bandwidth": None if self.bandwidth is None else _number_or_word(self.bandwidth),
             "estimator": self.estimator,
             "n_projections": self.projections,
             "seed": self.seed,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+    def scale_numbers(self) -> list[float] | None:
+        """--scales as numbers."""
+        if self.scales is None:
+            return None
+        try:
+            return [float(part) for part in self.scales.split(",")]
+        except ValueError:
+            raise UsageError(
+                f"--scales must be numbers with commas between; got {self.scales}. Write --scales 0.5,1,2."
+            ) from None
 
 
 def _number_or_word(text: str) -> float | str:
@@ -73,13 +87,14 @@ def check(request: Request, known: dict[str, tuple[str, ...]], word: str, others
     if request.method not in known:
         names = ", ".join(known)
         raise UsageError(f"--{word} must be one of {names}; got {request.method}. See otgen --help.")
-    own = ("p", "kernel", "bandwidth", "estimator", "projections", "seed", "weights_a", "weights_b")
+    own = ("p", "kernel", "scales", "bandwidth", "estimator", "projections", "seed", "weights_a", "weights_b")
     given = {name: getattr(request, name) for name in own} | others
     allowed = (*known[request.method], *(("seed",) if word == "statistic" else ()))
     for name, value in given.items():
         if value is not None and value is not False and name not in allowed:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} does not go with --{word} {request.method}. Leave it out.")
+    request.scale_numbers()
 
 
 def distance(request: Request) -> dict[str, Any]:
@@ -90,9 +105,7 @@ def distance(request: Request) -> dict[str, Any]:
     start = time.perf_counter()
     with in_terms_of(request, PARAMETERS):
         if method == "mmd":
-            found = {"mmd_squared": otgen.mmd_squared(x, y, *weights, **options)}
-            defaults = {"kernel": "imq", "bandwidth": "median", "estimator": "unbiased"}
-            found |= {name: options.get(name, default) for name, default in defaults.items()}
+            found = _mmd(x, y, weights, options)
         elif method == "energy":
             squared = otgen.energy_distance_squared(x, y, *weights)
             found = {"energy_distance": float(np.sqrt(squared)), "energy_distance_squared": squared}
@@ -107,6 +120,22 @@ def distance(request: Request) -> dict[str, Any]:
     return {"method": method} | found | shape | {"seconds": time.perf_counter() - start}
 
 
+def _mmd(x: np.ndarray, y: np.ndarray, weights: list[Any], options: dict[str, Any]) -> dict[str, Any]:
+    """MMD^2, and all that it takes to repeat it: the bandwidth as the number it is, None where there is none."""
+    kernel, width = options.get("kernel", "imq"), options.get("bandwidth", "median")
+    scales = options.get("scales", list(SCALES.get(kernel, ())))
+    if width == "median" and SCALES.get(kernel):
+        options["bandwidth"] = width = otgen.median_bandwidth(x, y, *weights, seed=options.get("seed", 0))
+    value = otgen.mmd_squared(x, y, *weights, **options)
+    return {
+        "mmd_squared": value,
+        "kernel": kernel,
+        "scales": scales or None,
+        "bandwidth": width if scales else None,
+        "estimator": options.get("estimator", "unbiased"),
+    }
+
+
 def test(request: Request, permutations: int, progress: Callable[[dict[str, Any]], None] | None) -> dict[str, Any]:
     """The report of a permutation test of two files."""
     x, y = read_points(request.a), read_points(request.b)
@@ -119,6 +148,7 @@ def test(request: Request, permutations: int, progress: Callable[[dict[str, Any]
         "statistic": request.method,
         "value": found.statistic,
         "p_value": found.p_value,
+        "bandwidth": found.bandwidth,
         "n_permutations": found.n_permutations,
         "null_quantiles": {f"{q:g}": value for q, value in found.null_quantiles.items()},
         "n": len(x),
@@ -144,10 +174,18 @@ def told_distance(report: dict[str, Any]) -> str:
     """The report in a few lines."""
     lines = []
     for name, value in report.items():
-        if name not in ("method", "n", "m", "d", "seconds"):
-            digits = ".2g" if name == "standard_error" else ".15g"
-            lines.append((WORDS.get(name, name), format(value, digits) if isinstance(value, float) else str(value)))
+        if name not in ("method", "n", "m", "d", "seconds") and value is not None:
+            lines.append((WORDS.get(name, name), _shown(name, value)))
     return in_columns([*lines, *_sizes(report)])
+
+
+def _shown(name: str, value: Any) -> str:
+    """Figures to the digits they have; what was asked for, and the bandwidth, as it can be written again."""
+    if isinstance(value, list):
+        return ",".join(f"{part!r}".removesuffix(".0") for part in value)
+    if name == "bandwidth" or not isinstance(value, float):
+        return str(value)
+    return format(value, ".2g" if name == "standard_error" else ".15g")
 
 
 def told_test(report: dict[str, Any]) -> str:
@@ -158,6 +196,8 @@ def told_test(report: dict[str, Any]) -> str:
         ("p-value", f"{report['p_value']:.6g}"),
         ("permuted", f"{null} of {report['n_permutations']:,}"),
     ]
+    if report["bandwidth"] is not None:
+        lines.append(("bandwidth", repr(report["bandwidth"])))
     return in_columns([*lines, *_sizes(report)])
 
 

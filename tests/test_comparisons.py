@@ -47,7 +47,14 @@ def test_each_method_prints_the_value_of_the_api(clouds: tuple[str, str]) -> Non
     assert found["mmd_squared"] == otgen.mmd_squared(x, y, a, kernel="gaussian", bandwidth=0.7, estimator="biased")
     assert (found["kernel"], found["bandwidth"], found["estimator"]) == ("gaussian", 0.7, "biased")
     assert (found["method"], found["n"], found["m"], found["d"]) == ("mmd", 40, 30, 2) and found["seconds"] > 0
-    assert report("--method", "mmd")["mmd_squared"] == otgen.mmd_squared(x, y)
+    found = report("--method", "mmd", *weights, "--seed", "4")
+    assert found["mmd_squared"] == otgen.mmd_squared(x, y, a) and found["bandwidth"] == otgen.median_bandwidth(x, y, a)
+    assert found["scales"] == [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0] and found["kernel"] == "imq"
+    found = report("--method", "mmd", "--scales", "0.5,1,2")
+    assert found["mmd_squared"] == otgen.mmd_squared(x, y, scales=[0.5, 1, 2]) and found["scales"] == [0.5, 1.0, 2.0]
+    found = report("--method", "mmd", "--kernel", "polynomial")
+    assert found["mmd_squared"] == otgen.mmd_squared(x, y, kernel="polynomial")
+    assert found["scales"] is found["bandwidth"] is None
     found = report("--method", "energy", *weights)
     assert found["energy_distance_squared"] == otgen.energy_distance_squared(x, y, a)
     assert found["energy_distance"] == pytest.approx(found["energy_distance_squared"] ** 0.5)
@@ -67,6 +74,25 @@ def test_without_json_it_is_a_few_lines(clouds: tuple[str, str], method: str, sh
     lines = run("distance", *clouds, "--method", method).stdout.splitlines()
     assert any(line.startswith(shown) for line in lines) and len(lines) <= 8
     assert re.search(r"^points +40 x 2, 30 x 2$", "\n".join(lines), re.MULTILINE)
+
+
+def test_a_value_is_repeated_by_what_its_table_shows(clouds: tuple[str, str]) -> None:
+    def table(*arguments: str) -> dict[str, str]:
+        lines = run(*arguments).stdout.splitlines()
+        return {name: text for name, text in (re.split(r" {2,}", line, maxsplit=1) for line in lines) if name != "time"}
+
+    command = ("distance", *clouds, "--method", "mmd", "--scales", "0.25,1,3")
+    shown = table(*command)
+    assert shown["scales"] == "0.25,1,3" and float(shown["bandwidth"]) == otgen.median_bandwidth(*loaded(clouds))
+    assert shown == table(*command, "--bandwidth", shown["bandwidth"])
+    command = ("test", *clouds, "--scales", "0.25,1,3", "--permutations", "9")
+    shown = table(*command)
+    direct = otgen.two_sample_test(*loaded(clouds), scales=[0.25, 1, 3], n_permutations=9)
+    assert float(shown["bandwidth"]) == direct.bandwidth and shown == table(*command, "--bandwidth", shown["bandwidth"])
+    assert json.loads(run(*command, "--json").stdout)["bandwidth"] == direct.bandwidth
+    assert shown["statistic"] == f"{direct.statistic:.9g} (mmd)"
+    assert "bandwidth" not in table("test", *clouds, "--statistic", "energy", "--permutations", "9")
+    assert "bandwidth" not in table("distance", *clouds, "--method", "mmd", "--kernel", "energy")
 
 
 def test_test_prints_the_p_value_of_the_api(clouds: tuple[str, str]) -> None:
@@ -102,6 +128,12 @@ def test_test_prints_the_p_value_of_the_api(clouds: tuple[str, str]) -> None:
         (("distance", "--kernel", "imq"), 2, r"--kernel does not go with --method wasserstein"),
         (("distance", "--method", "mmd", "--kernel", "rbf"), 1, r"--kernel: kernel must be one of"),
         (("distance", "--method", "mmd", "--bandwidth", "wide"), 1, r"--bandwidth: bandwidth must be 'median' or"),
+        (("distance", "--method", "mmd", "--scales", "1;2"), 2, r"--scales must be numbers.*got 1;2. Write --scales 0"),
+        (("distance", "--method", "mmd", "--scales", "1,0"), 1, r"--scales: scales must be a list of finite numbers"),
+        (("distance", "--method", "energy", "--scales", "1"), 2, r"--scales does not go with --method energy"),
+        (("distance", "--scales", "1"), 2, r"--scales does not go with --method wasserstein"),
+        (("test", "--scales", ","), 2, r"--scales must be numbers with commas between; got ,"),
+        (("test", "--statistic", "sliced", "--scales", "1"), 2, r"--scales does not go with --statistic sliced"),
         (("distance", "--method", "sliced", "--p", "0"), 1, r"--p: p must be a finite number >= 1"),
         (("test", "--statistic", "ks"), 2, r"--statistic must be one of mmd, energy, wasserstein, sliced; got ks"),
         (("test", "--statistic", "energy", "--kernel", "imq"), 2, r"--kernel does not go with --statistic energy"),
