@@ -21,7 +21,7 @@ DOOR = ("otgen.arrays", "otgen.batches", "otgen.options")
 API = ("otgen", *DOOR, "otgen.autograd", "otgen.transport", "otgen.transport.*")
 COMMAND = (
     "otgen.doctor", "otgen.distance", "otgen.validate", "otgen.demo", "otgen.readers", "otgen.plots", "otgen.maps",
-    "otgen.map_cli", "otgen.shell", "otgen.comparisons",
+    "otgen.map_cli", "otgen.train_cli", "otgen.shell", "otgen.comparisons",
 )  # fmt: skip
 MAP: dict[str, tuple[str, ...]] = {
     "otgen_kernels.constants": (),
@@ -36,11 +36,12 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen.options": (),
     "otgen.autograd": ("otgen.arrays",),
     "otgen.transport*": (*DOOR, "otgen.autograd", *KERNELS),
-    "otgen.models*": (*DOOR, "otgen.transport*"),
+    "otgen.folders": (),
+    "otgen.models*": (*DOOR, "otgen.folders", "otgen.transport*"),
     "otgen.data*": ("otgen.arrays", "otgen.options", "otgen.doctor"),
-    "otgen.training*": ("otgen.options", "otgen.models*", "otgen.data*"),
-    "otgen.metrics": (*DOOR, "otgen.transport*"),
-    "otgen": ("otgen.arrays", "otgen.transport*", "otgen.models*", "otgen.training*", "otgen.data*", "otgen.metrics"),
+    "otgen.training*": ("otgen.options", "otgen.folders", "otgen.models*", "otgen.data*"),
+    "otgen.metrics*": (*DOOR, "otgen.transport*", "otgen.data*", "otgen.doctor", *KERNELS),
+    "otgen": ("otgen.arrays", "otgen.transport*", "otgen.models*", "otgen.training*", "otgen.data*", "otgen.metrics*"),
     "otgen.readers": ("otgen.doctor",),
     "otgen.plots": (),
     "otgen.doctor": ("otgen", *KERNELS),
@@ -57,10 +58,21 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen.maps": ("otgen.transport*", "otgen.doctor", "otgen.readers", "otgen.plots"),
     "otgen.shell": (),
     "otgen.map_cli": ("otgen.shell", "otgen.maps"),
+    "otgen.preset_fields": (),
+    "otgen.presets": ("otgen.preset_fields",),
+    "otgen.run_folder": ("otgen.folders", "otgen.preset_fields", "otgen.presets"),
+    "otgen.run_pictures": ("otgen.options", "otgen.data*", "otgen.doctor", "otgen.plots"),
+    "otgen.runs": (
+        "otgen.options", "otgen.folders", "otgen.preset_fields", "otgen.presets", "otgen.run_folder",
+        "otgen.run_pictures", "otgen.maps", "otgen.data*", "otgen.transport*", "otgen.models*", "otgen.training*",
+    ),
+    "otgen.train_cli": ("otgen.shell", "otgen.presets", "otgen.runs", "otgen.run_pictures"),
     "otgen.cli": (*API, *COMMAND),
     "otgen.__main__": ("otgen.cli",),
 }
-TORCH_ROOMS = ("otgen.models*", "otgen.training*", "otgen.data*", "otgen.metrics")
+TORCH_ROOMS = (
+    "otgen.models*", "otgen.training*", "otgen.data*", "otgen.metrics*", "otgen.runs", "otgen.run_pictures",
+)  # fmt: skip
 KERNEL_LIBRARIES = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl", "cupy", "cupyx"}
 # An environment variable has no caller to check it before the kernel layer reads it.
 READS_ENVIRONMENT = {"otgen_kernels.cpu.pool"}
@@ -176,7 +188,7 @@ def test_torch_stays_in_autograd_below_the_models(name: str) -> None:
 
 @pytest.mark.parametrize(
     "library, homes",
-    [("matplotlib", {"otgen.plots"}), ("typer", {"otgen.cli", "otgen.map_cli", "otgen.shell"})],
+    [("matplotlib", {"otgen.plots"}), ("typer", {"otgen.cli", "otgen.map_cli", "otgen.train_cli", "otgen.shell"})],
 )
 def test_a_library_has_one_home(library: str, homes: set[str]) -> None:
     users = {name for name in MODULES if any(found.module.split(".")[0] == library for found in imports_of(name))}

@@ -1,0 +1,162 @@
+"""Every score of a set of samples in one report, with the space that each was measured in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..options import check_progress, read_count, read_seed
+from . import images, neighbours, scores, toys
+from .door import read_images, read_samples
+from .features import Extractor, Pixels
+
+K, K_DENSITY = 3, 5
+BETTER = {
+    "fid": "lower", "kid": "lower", "w1": "lower", "energy_distance_squared": "lower", "precision": "higher",
+    "recall": "higher", "density": "higher", "coverage": "higher", "memorisation_ratio": "1",
+    "memorisation_below": "0.5", "sharpness": "reference", "reconstruction_error": "lower", "modes_covered": "higher",
+    "within_3_sd": "0.9889", "within_4_sd": "0.9997", "between_modes": "0", "spread_ratio": "1",
+}  # fmt: skip
+"""What a score should be: lower, higher, that of the reference, or near a number."""
+
+
+def evaluate(
+    samples: Any,
+    reference: Any,
+    *,
+    extractor: Extractor | None = None,
+    held_out: Any = None,
+    reconstructed: tuple[Any, Any] | None = None,
+    toy: str | None = None,
+    subsets: int = scores.SUBSETS,
+    w1_points: int = 2_000,
+    seed: int = 0,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Judge samples (n, *shape) by reference (m, *shape), true samples; images (C, H, W) have values in [0, 1].
+
+    In the features of `extractor` (None: the samples themselves): fid, kid, w1 (of w1_points a side at most),
+    energy_distance_squared, precision, recall, density, coverage. On pixels: sharpness of images; with held_out (l,
+    *shape), of true samples that were not trained on where `reference` was, memorisation; with reconstructed = (x, of
+    the same shape), reconstruction_error. With `toy`, the name of a toy set, what its density says.
+
+    Returns {"samples": n, "reference": m, "extractor": {"name", ...}, "scores": {score: {"value", "extractor", ...}}},
+    plain numbers that JSON holds; kid has its "sd" over subsets, sharpness its "reference" value. progress is called
+    with {"score", "seconds"} after each. Raises ValueError or TypeError for bad input, before anything is worked out.
+    Cost: about n m k for k features, and one transport problem.
+    """
+    x, y, rest = _read(samples, reference, held_out, reconstructed)
+    extractor = Pixels() if extractor is None else _check_extractor(extractor)
+    read_count(subsets, "subsets", "subsets")
+    read_count(w1_points, "w1_points")
+    read_seed(seed)
+    check_progress(progress)
+    if toy is not None:
+        toys.facts(toy)
+    report = _Report(progress)
+    features = [np.asarray(extractor.extract(side)) for side in (x, y)]
+    _in_features(report, features, extractor.name, subsets=subsets, w1_points=w1_points, seed=seed)
+    _on_pixels(report, x, y, rest)
+    if toy is not None:
+        _of_toy(report, toys.toy_scores(x, toy))
+    facts = {"name": extractor.name, "features": int(features[0].shape[1]), **getattr(extractor, "facts", {})}
+    return {"samples": len(x), "reference": len(y), "extractor": facts, "scores": report.found}
+
+
+def render(report: dict[str, Any]) -> str:
+    """The report of `evaluate` as a table of plain text: each score with its deviation and the space it belongs to."""
+    facts = report["extractor"]
+    accuracy = f", test accuracy {facts['accuracy']:.4f}" if "accuracy" in facts else ""
+    lines = [
+        f"{report['samples']} samples against {report['reference']}; extractor {facts['name']} "
+        f"({facts['features']} features{accuracy})"
+    ]
+    rows = [("score", "value", "in", "should be")]
+    for name, row in report["scores"].items():
+        value = "none" if row["value"] is None else f"{row['value']:.6g}"
+        value += f" +- {row['sd']:.2g}" if "sd" in row else f" of {row['of']}" if "of" in row else ""
+        aim = f"{row['reference']:.6g}" if "reference" in row else BETTER[name]
+        rows.append((name, value, row["extractor"], aim))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(lines + ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows])
+
+
+class _Report:
+    """Scores in the order that they were found."""
+
+    def __init__(self, progress: Callable[[dict[str, Any]], None] | None) -> None:
+        self.found: dict[str, dict[str, Any]] = {}
+        self.progress, self.began = progress, time.perf_counter()
+
+    def add(self, name: str, value: float | int | None, extractor: str, **more: Any) -> None:
+        self.found[name] = {"value": value, "extractor": extractor, **more}
+        if self.progress is not None:
+            self.progress({"score": name, "seconds": time.perf_counter() - self.began})
+
+
+def _in_features(report: _Report, features: list[np.ndarray], name: str, *, subsets: int, w1_points: int, seed: int):
+    report.add("fid", scores.fid(*features), name)
+    kid = scores.kid(*features, subsets=subsets, seed=seed)
+    report.add("kid", kid.mean, name, sd=kid.sd, subsets=subsets)
+    points = min(w1_points, max(map(len, features)))
+    report.add("w1", scores.exact_w1(*features, points=w1_points, seed=seed), name, points=points)
+    report.add("energy_distance_squared", scores.energy(*features), name)
+    near = neighbours.neighbour_scores(*features, k=K, k_density=K_DENSITY)
+    for score, value in near._asdict().items():
+        report.add(score, value, name, k=K if score in ("precision", "recall") else K_DENSITY)
+
+
+def _on_pixels(report: _Report, x: np.ndarray, y: np.ndarray, rest: dict[str, np.ndarray]) -> None:
+    if x.ndim == 4 and min(x.shape[2:]) >= 3:
+        report.add("sharpness", images.sharpness(x), "pixels", reference=images.sharpness(y))
+    if "held_out" in rest:
+        flat = (side.reshape(len(side), -1) for side in (x, y, rest["held_out"]))
+        ratio, below = neighbours.memorisation(*flat)
+        report.add("memorisation_ratio", ratio, "pixels")
+        report.add("memorisation_below", below, "pixels")
+    if "original" in rest:
+        error = images.reconstruction_error(rest["original"], rest["reconstructed"])
+        report.add("reconstruction_error", error, "pixels")
+
+
+def _of_toy(report: _Report, found: toys.ToyScores) -> None:
+    report.add("modes_covered", found.covered, "plane", of=found.modes)
+    report.add("within_3_sd", found.within_3_sd, "plane")
+    report.add("within_4_sd", found.within_4_sd, "plane")
+    report.add("between_modes", found.between, "plane")
+    report.add("spread_ratio", found.spread, "plane")
+
+
+def _read(samples: Any, reference: Any, held_out: Any, pair: Any) -> tuple[np.ndarray, np.ndarray, dict]:
+    x = read_samples(samples, "samples")
+    read = read_images if x.ndim == 4 else read_samples
+    given = {"samples": x, "reference": reference, "held_out": held_out}
+    if pair is not None:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise ValueError(
+                f"reconstructed must be a pair: samples and what the model makes of their codes; got "
+                f"{type(pair).__name__}. Pass (x, model.reconstruct(x))."
+            )
+        given |= {"original": pair[0], "reconstructed": pair[1]}
+    found = {name: read(value, name) for name, value in given.items() if value is not None}
+    for name, value in found.items():
+        if value.shape[1:] != x.shape[1:]:
+            raise ValueError(
+                f"{name} must hold samples of shape {x.shape[1:]}, as samples does; got {value.shape[1:]}. Match them."
+            )
+    for name, least in (("samples", K), ("reference", K_DENSITY)):
+        if len(found[name]) <= least:
+            raise ValueError(f"{name} must hold more than {least} samples; got {len(found[name])}. Draw more.")
+    return found.pop("samples"), found.pop("reference"), found
+
+
+def _check_extractor(extractor: Any) -> Extractor:
+    if not isinstance(getattr(extractor, "name", None), str) or not callable(getattr(extractor, "extract", None)):
+        raise TypeError(
+            f"extractor must have a name and a method extract; got {type(extractor).__name__}. Pass Pixels(), "
+            "LeNet.trained(...), Inception(...), or Network(module, name)."
+        )
+    return extractor
