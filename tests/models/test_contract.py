@@ -107,6 +107,15 @@ def test_a_loss_reaches_all_of_its_players_networks_and_no_other(case):
     assert every == {id(p) for p in model.parameters()}
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if {"critic", "adversary"} & set(made(case).PLAYERS)])
+def test_what_a_critic_sees_sends_no_gradient_back_even_among_all_losses(case):
+    model = made(case)
+    losses = model.losses(batch_for(model), generator=noise(3))
+    player = ({"critic", "adversary"} & set(model.PLAYERS)).pop()
+    others = [p for name, own in model.players().items() if name != player for p in own]
+    assert others and torch.autograd.grad(losses[player], others, allow_unused=True) == (None,) * len(others)
+
+
 @every_case
 @every_device
 def test_a_seed_gives_the_same_steps_bit_for_bit(case, device):
