@@ -32,6 +32,7 @@ OPTIONAL = {
     "matplotlib": "pictures (otgen demo)",
     "pyarrow": "reading .parquet and .feather",
     "safetensors": "saved models",
+    "lightning-fabric": "training models",
     "pillow": "folders of images",
 }
 # As in the extras of pyproject.toml; by their own names, so that the command works for a checkout too.
@@ -42,6 +43,7 @@ REQUIREMENTS = {
     "matplotlib": "matplotlib>=3.8,<4",
     "pyarrow": "pyarrow>=17,<27",
     "safetensors": "safetensors>=0.4,<1",
+    "lightning-fabric": "lightning-fabric>=2.4,<3",
     "pillow": "pillow>=10.2,<14",
     "cupy-cuda12x": "cupy-cuda12x>=13.3,<15",
     "cupy-cuda13x": "cupy-cuda13x>=13.6,<15",

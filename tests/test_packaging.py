@@ -58,7 +58,7 @@ def test_the_constraints_pin_every_direct_requirement_of_the_tests() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
     extras = project()["optional-dependencies"]
-    tested = ("dev", "torch", "plot", "validate", "parallel", "bench")
+    tested = ("dev", "torch", "data", "models", "plot", "validate", "parallel", "bench")
     direct = [*project()["dependencies"], *(requirement for extra in tested for requirement in extras[extra])]
     names = {requirement.split(">")[0].split("[")[0].lower() for requirement in direct} - {"otgen"}
     assert names <= pinned

@@ -152,7 +152,11 @@ def _after_epoch(function: Any, model: Any, epoch: int, team: Team, fabric: Any)
 def _own_random_numbers(fabric: Any, seed: int) -> Iterator[None]:
     """Torch's global generators, which dropout draws from, seeded for the run; afterwards as they were."""
     with torch.random.fork_rng(_cuda(fabric)):
-        torch.manual_seed(noise_seed(seed, fabric.global_rank))
+        own = noise_seed(seed, fabric.global_rank)
+        torch.default_generator.manual_seed(own)
+        if fabric.device.type == "cuda":
+            with torch.cuda.device(fabric.device):
+                torch.cuda.manual_seed(own)
         yield
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ import training_run
 from otgen.training import checkpoints, read_metrics
 
 SCRIPT = Path(training_devices.__file__)
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "steps": 12, "batch": 16, "log_every": 3, "checkpoint_every": 6, "accelerator": "cpu", "ema": 0.9, "clip_grad": 5.0,
     "optimizer": {"name": "sgd", "lr": 0.02, "momentum": 0.5},
 }  # fmt: skip

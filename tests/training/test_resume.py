@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from otgen.training import TrainOptions, checkpoints, read_metrics, train
 from training_models import Autoencoder, Gan, points, seeded
 
 SCRIPT = Path(training_run.__file__)
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "steps": 40, "batch": 16, "log_every": 4, "checkpoint_every": 7, "accelerator": "cpu", "ema": 0.9, "seed": 5,
     "clip_grad": 1.0, "schedule": {"name": "cosine", "warmup": 0.1}, "optimizer": {"name": "adam", "lr": 0.01},
 }  # fmt: skip
@@ -101,6 +102,29 @@ def test_every_optimiser_is_resumed(tmp_path, name):
     one, other = (load_file(path / "model.safetensors") for path in (resumed.checkpoint, history.checkpoint))
     assert all(torch.equal(one[key], other[key]) for key in one)
     assert without_time(resumed.rows)[-1] == without_time(history.rows)[-1]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_run_on_a_gpu_is_resumed(tmp_path):
+    class Gpu(Autoencoder):
+        """With noise on the device of its generator."""
+
+        def losses(self, batch, *, generator, only=None):
+            assert batch.is_cuda and generator.device.type == "cuda"
+            shifted = batch + 0.1 * torch.randn(batch.shape, generator=generator, device=batch.device)
+            loss = (self.decoder(self.encoder(shifted)) - batch).square().sum(1).mean()
+            return {"autoencoder": loss}
+
+    options = OPTIONS | {"accelerator": "cuda", "schedule": None, "steps": 21}
+    for out, parts in (("whole", [21]), ("parts", [7, 21])):
+        for steps in parts:
+            settings = TrainOptions(**options | {"steps": steps})
+            train(seeded(Gpu), points().numpy(), settings, out=tmp_path / out, resume=steps != parts[0])
+    one, other = (checkpoints.read(checkpoints.latest(tmp_path / out)) for out in ("whole", "parts"))
+    for name in ("model", "ema", "optimizers"):
+        mine, theirs = getattr(one, name), getattr(other, name)
+        assert all(torch.equal(mine[key], theirs[key]) for key in mine), name
+    assert one.state["random"] == other.state["random"] and "cuda" in one.state["random"]
 
 
 def test_a_run_that_is_over_is_left_as_it_is(tmp_path):
