@@ -115,10 +115,10 @@ def test_a_run_on_a_gpu_is_resumed(tmp_path):
             loss = (self.decoder(self.encoder(shifted)) - batch).square().sum(1).mean()
             return {"autoencoder": loss}
 
-    options = OPTIONS | {"accelerator": "cuda", "schedule": None, "steps": 21}
+    options: dict[str, Any] = {**OPTIONS, "accelerator": "cuda", "schedule": None}
     for out, parts in (("whole", [21]), ("parts", [7, 21])):
         for steps in parts:
-            settings = TrainOptions(**options | {"steps": steps})
+            settings = TrainOptions(**{**options, "steps": steps})
             train(seeded(Gpu), points().numpy(), settings, out=tmp_path / out, resume=steps != parts[0])
     one, other = (checkpoints.read(checkpoints.latest(tmp_path / out)) for out in ("whole", "parts"))
     for name in ("model", "ema", "optimizers"):
