@@ -23,6 +23,7 @@ from .shell import (
     output,
     progress_on,
 )
+from .train_cli import app as train_app
 
 __all__ = ["app", "main"]
 
@@ -47,6 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(map_app, name="map")
+app.add_typer(train_app)
 
 
 def main() -> None:

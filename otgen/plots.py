@@ -1,4 +1,4 @@
-"""Pictures of plans, displacements, timings and power cells; the only file that imports matplotlib."""
+"""Pictures of plans, displacements, timings, power cells and samples; the only file that imports matplotlib."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-__all__ = ["label_heights", "plot_cells", "plot_singular_set", "save_interpolation", "save_plans", "save_timings"]
+__all__ = [
+    "label_heights", "plot_cells", "plot_singular_set", "save_cloud", "save_grid", "save_interpolation", "save_plans",
+    "save_timings",
+]  # fmt: skip
 
 INK = "#22252b"
 DRAWN = 400  # arcs of a plan: with thousands the dots hide the segments
 LABEL_STEP = 0.055  # of the height of the axes: the least distance of two labels
 OUTLINED = 3000  # cells up to which their borders are drawn: with more there is nothing but borders
+GAP = 2  # pixels between two images of a grid
+SIDE = 56  # pixels to which smaller images are enlarged, by a whole factor
 SOURCE, TARGET, PEER = "#3566b8", "#d1495b", "#8a8f98"
 
 
@@ -167,6 +173,38 @@ def plot_singular_set(
     share = np.count_nonzero(singular) / max(len(points), 1)
     told = "" if theta is None else f"theta = {theta:.3g}: "
     axes.set_title(f"{told}{share:.1%} of {len(points):,} points singular", fontsize=12, color=INK)
+    _save(figure, path)
+
+
+def save_grid(path: Path, images: np.ndarray, *, columns: int | None = None) -> None:
+    """Draw images (n, C, H, W) with values in [0, 1], C = 1 or 3, row by row; None makes the grid nearly square."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or len(images) == 0:
+        raise ValueError(f"images must have shape (n, C, H, W) with C = 1 or 3; got {images.shape}. Reshape them.")
+    n, channels, height, width = images.shape
+    across = int(np.ceil(np.sqrt(n))) if columns is None else columns
+    factor = max(1, SIDE // min(height, width))
+    tall, wide = factor * height + GAP, factor * width + GAP
+    sheet = np.ones((-(-n // across) * tall + GAP, across * wide + GAP, channels))
+    for i, image in enumerate(images.repeat(factor, 2).repeat(factor, 3)):
+        top, left = GAP + i // across * tall, GAP + i % across * wide
+        sheet[top : top + tall - GAP, left : left + wide - GAP] = np.moveaxis(image, 0, -1)
+    imsave(path, np.clip(np.broadcast_to(sheet, (*sheet.shape[:2], 3)), 0.0, 1.0))
+
+
+def save_cloud(path: Path, clouds: Mapping[str, np.ndarray]) -> None:
+    """Draw clouds (n, 2) over each other, the first in grey behind the rest; label -> points."""
+    figure = _figure(6.4, 6.4)
+    axes = figure.add_subplot()
+    colours = (PEER, SOURCE, TARGET) if len(clouds) > 1 else (SOURCE,)
+    for (label, points), colour in zip(clouds.items(), colours):
+        points = np.asarray(points)
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"clouds must hold points (n, 2); {label} has shape {points.shape}. Pass two columns.")
+        size = float(np.clip(2e4 / max(len(points), 1), 2, 14))
+        axes.scatter(*points.T, s=size, color=colour, linewidths=0, alpha=0.7, label=f"{label} ({len(points):,})")
+    _bare(axes)
+    axes.legend(loc="upper center", fontsize=10, frameon=False, markerscale=2.5, ncols=3, bbox_to_anchor=(0.5, 0.02))
     _save(figure, path)
 
 

@@ -39,10 +39,11 @@ def one_line_errors(debug: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError, ModuleNotFoundError) as error:
         if debug:
             raise
-        hint = "" if isinstance(error, OSError | ModuleNotFoundError) else " (run with --debug for the traceback)"
+        told = isinstance(error, OSError | FloatingPointError | ModuleNotFoundError)
+        hint = "" if told else " (run with --debug for the traceback)"
         typer.echo(f"error: {' '.join(str(error).split())}{hint}", err=True)
         raise typer.Exit(getattr(error, "exit_code", EXIT_BAD_INPUT)) from None
 

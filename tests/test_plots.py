@@ -92,3 +92,37 @@ def test_lengths_that_differ_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"singular must have a row for each of the 4 drawn; got 1"):
         plots.plot_singular_set(path, columns(3), SQUARE, np.array([True]))
     assert not path.exists()
+
+
+def test_a_grid_shows_every_pixel_of_every_image_in_its_place(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.random((5, 1, 8, 28))
+    plots.save_grid(tmp_path / "grid.png", images, columns=2)
+    sheet = imread(tmp_path / "grid.png")[..., :3]
+    assert sheet.shape == (3 * 58 + 2, 2 * 198 + 2, 3)  # each pixel is 7 x 7, with 2 between images
+    for i, image in enumerate(images):
+        top, left = 2 + i // 2 * 58, 2 + i % 2 * 198
+        np.testing.assert_allclose(sheet[top : top + 56 : 7, left : left + 196 : 7, 0], image[0], atol=1 / 255)
+        np.testing.assert_allclose(sheet[top + 6 : top + 56 : 7, left + 6 : left + 196 : 7, 2], image[0], atol=1 / 255)
+    assert (sheet[2 * 58 + 2 :, 200:] == 1).all() and (sheet[:2] == 1).all()
+    colours = np.zeros((1, 3, 64, 64))
+    colours[0, 2] = 1.0
+    plots.save_grid(tmp_path / "blue.png", colours)
+    assert (imread(tmp_path / "blue.png")[2:-2, 2:-2, :3] == [0, 0, 1]).all()
+    for shape in ((3, 8, 8), (2, 2, 8, 8), (0, 1, 8, 8)):
+        with pytest.raises(ValueError, match=r"images must have shape \(n, C, H, W\) with C = 1 or 3; got"):
+            plots.save_grid(tmp_path / "no.png", np.zeros(shape))
+
+
+def test_clouds_are_drawn_over_each_other(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    left, right = rng.random((200, 2)), rng.random((200, 2)) + [3, 0]
+    plots.save_cloud(tmp_path / "one.png", {"samples": left})
+    plots.save_cloud(tmp_path / "two.png", {"data": right, "samples": left})
+    for name in ("one", "two"):
+        picture = imread(tmp_path / f"{name}.png")[:-200, :, :3]
+        blue = picture[..., 2] - picture[..., 0] > 0.2
+        columns_of = np.flatnonzero(blue.any(axis=0)) / picture.shape[1]
+        assert columns_of.size and (columns_of.max() > 0.6) == (name == "one")
+    with pytest.raises(ValueError, match=r"clouds must hold points \(n, 2\); data has shape \(3,\)"):
+        plots.save_cloud(tmp_path / "no.png", {"data": np.zeros(3)})

@@ -50,9 +50,15 @@ class AEOT:
         self.map = SemiDiscreteOT().set_params(**map_options)
         self._fitted = False
 
-    def codes(self, data: Any) -> Tensor:
-        """Codes (n, code) of all samples, by blocks, in eval mode; data as in `fit_map`."""
-        return torch.cat([self.encode(block) for block in _blocks(data)])
+    def codes(self, data: Any, *, progress: Any = None) -> Tensor:
+        """Codes (n, code) of all samples, by blocks, in eval mode; data and progress as in `fit_map`."""
+        found, done = [], 0
+        for block in self._blocks(data):
+            found.append(self.encode(block))
+            done += len(block)
+            if progress is not None:
+                progress({"phase": "codes", "done": done, "of": len(data)})
+        return torch.cat(found)
 
     def fit_map(self, data: Any, *, resume: Any = None, progress: Any = None) -> AEOT:
         """Encode the data and fit the map to their codes; returns self. Called again it refits the map alone.
@@ -61,20 +67,25 @@ class AEOT:
         to and goes on from. progress is called with {"phase": "codes", "done", "of"} and then with what SemiDiscreteOT
         reports, {"phase": "map", ...}. Warns with a ConvergenceWarning where the map's tol was not reached.
         """
-        blocks, done = [], 0
-        for block in _blocks(data):
-            blocks.append(self.encode(block).double().cpu())
-            done += len(block)
-            if progress is not None:
-                progress({"phase": "codes", "done": done, "of": len(data)})
+        return self.fit_codes(self.codes(data, progress=progress), resume=resume, progress=progress)
+
+    def fit_codes(self, codes: Any, *, resume: Any = None, progress: Any = None) -> AEOT:
+        """Fit the map to codes (n, code) that `codes` gave, as `fit_map` does after encoding; returns self."""
         told = None if progress is None else lambda info: progress({"phase": "map"} | info)
         before = self.map.progress
         self.map.set_params(progress=told if before is None else before)
         try:
-            self.map.fit(torch.cat(blocks).numpy(), resume=resume)
+            # NumPy in float64 whatever the device: the map's file then holds no tensor's home.
+            self.map.fit(torch.as_tensor(codes).double().cpu().numpy(), resume=resume)
         finally:
             self.map.set_params(progress=before)
         self._fitted = True
+        return self
+
+    def use_map(self, fitted: SemiDiscreteOT) -> AEOT:
+        """Sample from a map to the codes that was fitted, or loaded, before; returns self."""
+        _ = fitted.targets  # raises where it is not fitted
+        self.map, self._fitted = fitted, True
         return self
 
     def encode(self, x: Tensor) -> Tensor:
@@ -103,7 +114,7 @@ class AEOT:
         self, n: int, *, generator: torch.Generator, theta: float | None = None, quantile: float | None = None
     ) -> Tensor:
         """n codes T~(u), (n, code), in the precision of the autoencoder."""
-        self._check_fitted()
+        self.check_fitted()
         n = read_count(n, "n", "samples")
         seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device).item())
         found = self.map.sample(n, **self._angle(theta, quantile), seed=seed)
@@ -112,10 +123,10 @@ class AEOT:
 
     def rejection_rate(self, *, theta: float | None = None, quantile: float | None = None, seed: int = 0) -> float:
         """The share of source points at which the map counts as jumping."""
-        self._check_fitted()
+        self.check_fitted()
         return self.map.rejection_rate(**self._angle(theta, quantile), seed=seed)
 
-    def _angle(self, theta: float | None, quantile: float | None) -> dict[str, float | None]:
+    def _angle(self, theta: float | None, quantile: float | None) -> dict[str, Any]:
         if theta is None and quantile is None:
             theta, quantile = self.theta, self.quantile
             quantile = QUANTILE if theta is None and quantile is None else quantile
@@ -125,19 +136,19 @@ class AEOT:
         parameters = getattr(self.autoencoder, "parameters", lambda: iter(()))()
         return next(parameters, torch.empty(0))
 
-    def _check_fitted(self) -> None:
+    def _blocks(self, data: Any) -> Iterator[Tensor]:
+        """The samples as tensors, some at a time, on the device of the autoencoder."""
+        if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
+            raise TypeError(
+                f"data must be a tensor, an array or a DataSet's x, of samples along its first axis; got "
+                f"{type(data).__name__}. Pass dataset.x."
+            )
+        if len(data) == 0:
+            raise ValueError("data must hold at least one sample; got none. Check the split that was loaded.")
+        for start in range(0, len(data), BLOCK):
+            yield torch.as_tensor(data[start : start + BLOCK]).to(self._like().device)
+
+    def check_fitted(self) -> None:
+        """Raise RuntimeError where there is no map yet."""
         if not self._fitted:
             raise RuntimeError("this AEOT has no map yet. Call fit_map(data) first.")
-
-
-def _blocks(data: Any) -> Iterator[Tensor]:
-    """The samples as tensors, some at a time."""
-    if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
-        raise TypeError(
-            f"data must be a tensor, an array or a DataSet's x, of samples along its first axis; got "
-            f"{type(data).__name__}. Pass dataset.x."
-        )
-    if len(data) == 0:
-        raise ValueError("data must hold at least one sample; got none. Check the split that was loaded.")
-    for start in range(0, len(data), BLOCK):
-        yield torch.as_tensor(data[start : start + BLOCK])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -13,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from ..folders import remove as _remove
+from ..folders import sha256 as _sha256
+from ..folders import sync as _sync
 
 FOLDER = "checkpoints"
 KIND = "otgen training checkpoint"
@@ -176,23 +179,3 @@ def _damaged(path: Path, error: Any) -> ValueError:
         f"{path} must be part of a whole checkpoint of otgen; reading it failed: {error}. Delete {folder} to go on "
         "from the checkpoint before it."
     )
-
-
-def _remove(folder: Path) -> None:
-    # Under a hidden name first: a folder half deleted must not be found.
-    hidden = folder.with_name(f".{folder.name}.deleted")
-    os.replace(folder, hidden)
-    shutil.rmtree(hidden)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
