@@ -46,7 +46,7 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen.plots": (),
     "otgen.doctor": ("otgen", *KERNELS),
     "otgen.distance": (*API, "otgen.readers"),
-    "otgen.comparisons": ("otgen", "otgen.distance", "otgen.readers"),
+    "otgen.comparisons": ("otgen", "otgen.distance", "otgen.readers", "otgen.transport.kernel_choice"),
     "otgen.problems": (),
     "otgen.map_problems": ("otgen.transport*",),
     "otgen.discrepancy_problems": ("otgen",),
