@@ -58,6 +58,7 @@ HOST_ONLY = {
     "simplex": ("NetworkSimplex",),
     "small_transport": ("small_transport",),
     "slices": ("Slices", "weighted_gram"),
+    "sorted_lines": ("sorted_rows", "wasserstein_sorted"),
 }
 """Kernels that only ever run on the host, by their file: the names of `otgen_kernels.host`."""
 

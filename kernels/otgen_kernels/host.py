@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from .cpu.slices import Slices as Slices
     from .cpu.slices import weighted_gram as weighted_gram
     from .cpu.small_transport import small_transport as small_transport
+    from .cpu.sorted_lines import sorted_rows as sorted_rows
+    from .cpu.sorted_lines import wasserstein_sorted as wasserstein_sorted
 
 
 def __getattr__(name: str) -> Any:

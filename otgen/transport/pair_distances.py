@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..options import is_real
+from .kernel_choice import Kernel, parse_kernel
+from .pair_discrepancy import DiscrepancyPairs
 from .pair_exact import ExactPairs
 from .pair_frechet import FrechetPairs
+from .pair_sliced import SlicedPairs
 from .result import ConvergenceError, ConvergenceWarning, strictly
 
 Array = np.ndarray
@@ -27,39 +30,25 @@ def _sinkhorn_divergence(x: Array, y: Array, a: Array | None, b: Array | None, *
         return sinkhorn_divergence(x, y, a, b, **options)
 
 
-def _sliced_wasserstein(x: Array, y: Array, a: Array | None, b: Array | None, **options: Any) -> float:
-    from .sliced import sliced_wasserstein
-
-    return sliced_wasserstein(x, y, a, b, **options).value
-
-
-def _energy(x: Array, y: Array, a: Array | None, b: Array | None) -> float:
-    from .discrepancy import energy_distance_squared
-
-    return math.sqrt(max(energy_distance_squared(x, y, a, b), 0.0))
-
-
-def _mmd(x: Array, y: Array, a: Array | None, b: Array | None, **options: Any) -> float:
-    from .discrepancy import mmd_squared
-
-    return math.sqrt(max(mmd_squared(x, y, a, b, estimator="biased", **options), 0.0))
+def _mmd(clouds: Clouds, weights: Weights, kernel: Any = "imq", scales: Any = None, bandwidth: Any = "median") -> Pair:
+    return DiscrepancyPairs(clouds, weights, parse_kernel(kernel, scales, bandwidth))
 
 
 class Named(NamedTuple):
-    """A distance by its name: the function of two clouds, None where a cloud is prepared once; its options."""
+    """A distance by its name: what prepares each cloud once, None where there is nothing to prepare; its options."""
 
-    function: Callable[..., float] | None
+    of_clouds: Callable[..., Pair] | None
     options: tuple[str, ...] = ()
     weights: bool = True
 
 
 NAMED = {
-    "wasserstein": Named(None, ("p", "metric")),
-    "sinkhorn_divergence": Named(_sinkhorn_divergence, ("eps", "cost", "tol", "max_iter")),
-    "sliced_wasserstein": Named(_sliced_wasserstein, ("p", "n_projections", "projections", "seed")),
-    "energy": Named(_energy),
+    "wasserstein": Named(ExactPairs, ("p", "metric")),
+    "sinkhorn_divergence": Named(None, ("eps", "cost", "tol", "max_iter")),
+    "sliced_wasserstein": Named(SlicedPairs, ("p", "n_projections", "projections", "seed")),
+    "energy": Named(partial(DiscrepancyPairs, kernel=Kernel("energy", (), None))),
     "mmd": Named(_mmd, ("kernel", "scales", "bandwidth")),
-    "frechet": Named(None, weights=False),
+    "frechet": Named(lambda clouds, weights: FrechetPairs(clouds), weights=False),
 }
 
 
@@ -97,11 +86,10 @@ def check_distance(distance: Any, options: dict[str, Any], *, weighted: bool) ->
 
 def pair_function(distance: Any, options: dict[str, Any], clouds: Clouds, weights: Weights) -> Pair:
     """The distance of clouds i and j as a function of (i, j); its errors name the pair."""
-    if distance == "wasserstein":
-        return partial(_checked, ExactPairs(clouds, weights, **options))
-    if distance == "frechet":
-        return partial(_checked, FrechetPairs(clouds))
-    function: Any = distance if callable(distance) else NAMED[distance].function
+    of_clouds = None if callable(distance) else NAMED[distance].of_clouds
+    if of_clouds is not None:
+        return partial(_checked, of_clouds(clouds, weights, **options))
+    function: Any = distance if callable(distance) else _sinkhorn_divergence
 
     def measure(i: int, j: int) -> Any:
         return function(clouds[i], clouds[j], weights[i], weights[j], **options)

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import otgen
-from otgen.transport import map_files, pair_progress
+from otgen.transport import map_files, pair_discrepancy, pair_progress, pair_sliced
 from otgen.transport.pair_exact import ExactPairs
 from tolerance import tol
 
@@ -99,6 +99,68 @@ def test_sliced_distances_share_their_directions():
     options: dict = {"p": 1, "n_projections": 20, "seed": 3}
     found = otgen.pairwise(samples, distance="sliced_wasserstein", **options)
     check(found, loop(lambda *four: sliced_wasserstein(*four, **options).value, samples))
+
+
+def sliced(x, y, a, b, **options):
+    return otgen.sliced_wasserstein(x, y, a, b, **options).value
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("p", "d"), [(1, 1), (2, 2), (3.5, 20)])
+def test_sliced_distances_of_clouds_that_are_sorted_once(monkeypatch, p, d, weighted):
+    samples, weights = clouds(d=d), masses() if weighted else None
+    if weights is not None:
+        weights[2] = np.full(25, 1 / 25)  # uniform beside others that are not
+        weights[3][:30] = 0.0
+        weights = [a * (1.5 / a.sum()) for a in weights]
+    options: dict = {"p": p, "n_projections": 40, "seed": 3}
+    found = otgen.pairwise(samples, weights, distance="sliced_wasserstein", **options)
+    check(found, loop(partial(sliced, **options), samples, weights))
+    for room in (0, 8 * 40 * 60):  # what does not fit is sorted for every pair, to the same bits
+        monkeypatch.setattr(pair_sliced, "KEPT", room)
+        assert (otgen.pairwise(samples, weights, distance="sliced_wasserstein", **options) == found).all()
+
+
+@pytest.mark.parametrize("name", ["sliced_wasserstein", "energy", "mmd"])
+def test_what_belongs_to_a_cloud_is_worked_out_once(monkeypatch, name):
+    samples, calls = clouds(), []
+    kind = pair_sliced.SlicedPairs if name == "sliced_wasserstein" else pair_discrepancy.DiscrepancyPairs
+    work = "_sort" if name == "sliced_wasserstein" else "_prepare"
+    whole = getattr(kind, work)
+    monkeypatch.setattr(kind, work, lambda self, i, *more: calls.append(i) or whole(self, i, *more))
+    otgen.pairwise(samples, distance=name, workers=1, **({"bandwidth": 1.0} if name == "mmd" else {}))
+    assert sorted(calls) == list(range(len(samples)))
+
+
+@pytest.mark.parametrize("name", ["sliced_wasserstein", "energy"])
+def test_extreme_scales_of_other_distances(name):
+    samples, weights = clouds((20, 30, 1)), masses((20, 30, 1))
+    expected = otgen.pairwise(samples, weights, distance=name)
+    power = 0.5 if name == "energy" else 1.0  # the root of a distance
+    for scale in (1e-150, 1e150):
+        found = otgen.pairwise([scale * x for x in samples], weights, distance=name)
+        check(found / scale**power, expected)
+    mixed = otgen.pairwise([1e-150 * samples[0], 1e-150 * samples[1], 1e150 * samples[1]], distance=name)
+    first = otgen.pairwise(samples[:2], distance=name)[0, 1]
+    assert mixed[0, 1] == pytest.approx(1e-150**power * first, rel=tol(float))
+    with pytest.raises(ValueError, match=r"pair \(0, 1\).*leave the range of float64.*Rescale x and y together"):
+        otgen.pairwise([1.7e308 * np.eye(4), -1.7e308 * np.ones((3, 4))], distance=name)
+
+
+def test_sliced_distances_of_float32_clouds_far_from_the_origin_or_from_each_other():
+    far = [(2.0**12 + np.round(64 * x) / 64).astype(np.float32) for x in clouds((20, 30, 9))]
+    near = [x.astype(float) - 2.0**12 for x in far]  # exactly
+    measure = partial(otgen.pairwise, distance="sliced_wasserstein")
+    check(measure(far), measure(near), tol(np.float32))
+    apart = [np.float32(scale) * x for scale, x in zip((1e-30, 1e-30, 1e30), far)]
+    assert measure(apart)[0, 1] == pytest.approx(measure([x.astype(float) for x in apart])[0, 1], rel=tol(np.float32))
+
+
+@pytest.mark.parametrize("name", ["sliced_wasserstein", "energy", "mmd"])
+def test_equal_clouds_are_at_no_distance_but_for_rounding(name):
+    (x,) = clouds((30,))
+    found = otgen.pairwise([x, x.copy()], distance=name, **({"bandwidth": 1.0} if name == "mmd" else {}))
+    assert found[0, 1] <= (1e-7 if name != "sliced_wasserstein" else 0.0)  # the root of a rounding
 
 
 @pytest.mark.parametrize("d", [2, 40])
@@ -242,6 +304,9 @@ X = np.zeros((3, 2))
         ([X, X], {"distance": "sinkhorn_divergence"}, TypeError, "sinkhorn_divergence needs eps"),
         ([X, X], {"distance": "mmd", "bandwidth": "median"}, ValueError, "mmd needs a number as.* got 'median'"),
         ([X[:1], X], {"distance": "frechet"}, ValueError, r"samples\[0\] must hold two samples.*got 1. Draw more"),
+        ([X, X], {"distance": "mmd", "bandwidth": 1.0, "kernel": "rbf"}, ValueError, "kernel must be one of"),
+        ([X, X], {"distance": "sliced_wasserstein", "p": 0.5}, ValueError, "p must be a finite number >= 1; got 0.5"),
+        ([X, X], {"distance": "sliced_wasserstein", "projections": "all"}, ValueError, "projections must be one of"),
         ([X, X], {"distance": "frechet", "weights": [np.ones(3)] * 2}, ValueError, "frechet .* takes no weights"),
         ([X, X], {"distance": "sliced_wasserstein", "seed": np.random.default_rng()}, TypeError, "seed must be an int"),
         ([X, X], {"metric": "cosine"}, ValueError, r"pair \(0, 1\), x = samples\[0\], y = samples\[1\]: cosine needs"),
@@ -285,6 +350,11 @@ def test_same_numbers_whatever_the_workers(monkeypatch):
     expected = otgen.pairwise(samples, weights, workers=1)
     for workers in (None, 2, 3):
         assert (otgen.pairwise(samples, weights, workers=workers) == expected).all()
+    for name in ("sliced_wasserstein", "energy"):
+        alone = otgen.pairwise(samples, weights, distance=name, workers=1)
+        assert (otgen.pairwise(samples, weights, distance=name, workers=3) == alone).all()
+        with joblib.parallel_config("threading"):
+            assert (otgen.pairwise(samples, weights, distance=name, workers=2, backend="joblib") == alone).all()
     monkeypatch.setenv("OTGEN_NUM_THREADS", "3")
     assert (otgen.pairwise(samples, weights) == expected).all()
     for backend in ("threading", "loky"):

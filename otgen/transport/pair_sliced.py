@@ -1,0 +1,108 @@
+"""Sliced distances between many clouds: the projections of each are sorted once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from otgen_kernels import host
+
+from ..options import read_seed
+from .costs import check_p
+from .directions import read_directions
+from .line import check_range
+from .slicing import frame, mean_of_powers, parts
+
+Array = np.ndarray
+
+KEPT = 1 << 28
+"""Bytes of sorted projections that are kept: those of the first clouds that fit. Others are sorted for every pair."""
+
+
+class SlicedPairs:
+    """The value of `sliced_wasserstein` of clouds i and j, all along the same directions.
+
+    Each cloud is projected about a centre of its own, and a pair is moved together by what is between its two.
+    """
+
+    def __init__(
+        self,
+        clouds: Mapping[int, Array],
+        weights: Mapping[int, Array | None],
+        *,
+        p: float = 2,
+        n_projections: int = 128,
+        projections: Any = "orthogonal",
+        seed: Any = 0,
+    ) -> None:
+        self._clouds, self._weights = clouds, weights
+        self._p, some = check_p(p), next(iter(clouds.values()))
+        directions = read_directions(projections, n_projections, some.shape[1], read_seed(seed))
+        self._directions = directions.astype(some.dtype)
+        self._cloud, self._whole = cache(self._prepare), cache(self._sort)
+        self._kept = self._that_fit()
+
+    def __call__(self, i: int, j: int) -> float:
+        one, other = self._cloud(i), self._cloud(j)
+        distances = np.empty(len(self._directions))
+        for part in parts((one.points, other.points), len(distances)):
+            (u, a), (v, b) = self._sorted(i, part), self._sorted(j, part)
+            if (a is None) != (b is None):
+                a, b = (np.full(z.shape, 1.0 / z.shape[1]) if w is None else w for z, w in ((u, a), (v, b)))
+            with np.errstate(over="ignore", invalid="ignore"):
+                v = v + (self._directions[part].astype(np.float64) @ (other.centre - one.centre))[:, None]
+            check_range(v[:, [0, -1]])  # sorted: beyond the range the ends are, or NaN
+            distances[part] = host.wasserstein_sorted(u, v, a, b, p=self._p)
+        check_range(distances)
+        return one.mass ** (1 / self._p) * float(mean_of_powers(distances[None], self._p)[0])
+
+    def _that_fit(self) -> set[int]:
+        rows, kept, total = 8 * len(self._directions), set(), 0
+        for i in sorted(self._clouds):
+            total += rows * len(self._clouds[i]) * (1 if self._weights[i] is None else 2)
+            if total <= KEPT:
+                kept.add(i)
+        return kept
+
+    def _sorted(self, i: int, part: slice) -> tuple[Array, Array | None]:
+        """Projections along some directions (k, n), sorted, and their weights where these differ."""
+        if i not in self._kept:
+            return self._sort(i, part.start, part.stop)
+        values, weights = self._whole(i, 0, len(self._directions))
+        return values[part], None if weights is None else weights[part]
+
+    def _sort(self, i: int, start: int, stop: int) -> tuple[Array, Array | None]:
+        cloud = self._cloud(i)
+        slices = host.Slices(cloud.points, cloud.scale * cloud.centre[None], np.array([cloud.scale]))
+        projected = slices.project(self._directions[start:stop])[:, 0]
+        values, weights = host.sorted_rows(projected, cloud.weights)
+        with np.errstate(over="ignore"):
+            values /= cloud.scale
+        check_range(values[:, [0, -1]])
+        return values, weights
+
+    def _prepare(self, i: int) -> _Cloud:
+        points, weights, mass = self._clouds[i], self._weights[i], 1.0
+        if weights is not None:
+            keep = weights > 0
+            points, weights, mass = points[keep], weights[keep], float(weights.sum())
+            weights = None if (weights == weights[0]).all() else weights / mass
+        centres, scales = frame(points[None], points[None])
+        # In the precision of the points, as their differences with it are: what is between two centres is then exact.
+        centre = centres[0].astype(points.dtype).astype(np.float64) / scales[0]
+        return _Cloud(np.ascontiguousarray(points)[None], centre, float(scales[0]), weights, mass)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cloud:
+    """Points with weight (1, n, d), the middle of their range (d,), the power of two that makes it about 1, weights."""
+
+    points: Array
+    centre: Array
+    scale: float
+    weights: Array | None
+    mass: float
