@@ -26,7 +26,11 @@ class KnownMap:
     answer: Callable[[], float]
     tolerance: float
     parameters: dict[str, Any]
-    divergence = False
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether otgen's value comes with bounds."""
+        return True
 
     def label(self) -> str:
         """The cost, and the method."""

@@ -31,6 +31,11 @@ class Problem:
     unbalanced: tuple[float, float] | None = None
     divergence: bool = False
 
+    @property
+    def has_gap(self) -> bool:
+        """Whether otgen's value comes with bounds: a divergence is a difference of three, without."""
+        return not self.divergence
+
     def cost_matrix(self) -> np.ndarray:
         """C_ij = metric(x_i, y_j)**p, of shape (n, m), from coordinate differences (SciPy), not from a GEMM."""
         if self.C is not None:

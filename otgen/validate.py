@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .discrepancy_problems import known_discrepancies
+from .discrepancy_problems import DIFFERENCE_TOLERANCE, known_discrepancies
 from .doctor import install_command
 from .map_problems import known_maps
 from .problems import entropic_problems, problems
@@ -80,7 +80,7 @@ def render(rows: list[Row], console: Console) -> None:
             f"{d or '-'}",
             f"{row.otgen_value:.5g}",
             f"{row.difference:.0e}",
-            "-" if row.problem.divergence else f"{row.gap:.0e}",
+            f"{row.gap:.0e}" if row.problem.has_gap else "-",
             f"{row.otgen_seconds:.3f}",
             f"{row.pot_seconds:.3f}",
             "[red]FAIL[/red]" if row.failures else "ok",
@@ -102,7 +102,8 @@ def render(rows: list[Row], console: Console) -> None:
     verdict = f"[red]{len(failed)} of {count} problems failed[/red]" if failed else f"all {count} problems agree"
     console.print(
         f"\n{verdict}: to {TOLERANCE:.0e} of the value, or of {FLOOR:g} of the mean cost where that is larger, "
-        f"to {ENTROPIC_TOLERANCE:.0e} where entropic, maps to what a grid or samples allow; "
+        f"to {ENTROPIC_TOLERANCE:.0e} where entropic, to {DIFFERENCE_TOLERANCE:.0e} for MMD^2 and Gaussian distances, "
+        "maps to what a grid or samples allow; "
         f"otgen {seconds[0]:.1f} s, peers {seconds[1]:.1f} s",
         soft_wrap=True,
     )

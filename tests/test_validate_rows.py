@@ -178,5 +178,22 @@ def test_a_discrepancy_that_is_not_the_peers_is_a_failure() -> None:
     assert "values differ by -1.0e-03" in validate_rows.solve_discrepancy(wrong).failure
     broken = replace(known, ours=lambda: otgen.wasserstein_1d([], []))
     assert validate_rows.solve_discrepancy(broken).failure.startswith("ValueError: x must")
+    console = Console(width=200, record=True, file=io.StringIO())
+    validate.render([row], console)
+    assert not known.has_gap and next(known_maps(emd2, quick=True)).has_gap and PROBLEM.has_gap
+    assert not DIVERGENCE.has_gap and "nan" not in console.export_text()
     nan = replace(known, theirs=lambda: float("nan"))
     assert "values differ" in validate_rows.solve_discrepancy(nan).failure
+
+
+@pytest.mark.parametrize("name", ["MMD^2, imq, biased, weights", "MMD^2, imq, weights", "MMD^2, rational_quadratic"])
+def test_a_kernel_of_other_scales_weights_or_estimate_would_be_seen(monkeypatch, name) -> None:
+    known = next(k for k in known_discrepancies(quick=True) if k.name == name)
+    assert validate_rows.solve_discrepancy(known).failure == ""
+    true = otgen.mmd_squared
+    other = "unbiased" if "biased" in name else "biased"
+    for change in ({"scales": [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.1]}, {"estimator": other}, {"bandwidth": 1.70001}):
+        monkeypatch.setattr(otgen, "mmd_squared", lambda *a, change=change, **k: true(*a, **k | change))
+        assert "values differ by" in validate_rows.solve_discrepancy(known).failure
+    monkeypatch.setattr(otgen, "mmd_squared", lambda x, y, a, b, **k: true(x, y, b=np.arange(1.0, 41) / 820, **k))
+    assert "values differ by" in validate_rows.solve_discrepancy(known).failure
