@@ -175,15 +175,19 @@ def test_samples_have_the_shape_and_the_range_of_the_data(case, device):
 def test_codes_are_of_eval_mode_and_leave_every_module_in_its_own(case):
     model = made(case)
     play(model, cycles=1)
+    x, z = batch_for(model, 5), model.prior(5, noise(0))
+    evaluated = copy.deepcopy(model).eval()
+    assert model.training and torch.equal(model.decode(z), evaluated.decode(z))
+    if isinstance(model, Autoencoder):
+        assert torch.equal(model.encode(x), evaluated.encode(x))
+        assert torch.equal(model.reconstruct(x), evaluated.reconstruct(x))
     first = next(iter(model.children()))
     first.eval()  # a network that its user has frozen
     modes = [module.training for module in model.modules()]
     assert model.training and not first.training
-    z = model.prior(5, noise(0))
     images = model.decode(z)
     assert images.shape == (5, *model.shape) and not images.requires_grad
     if isinstance(model, Autoencoder):
-        x = batch_for(model, 5)
         codes, rebuilt = model.encode(x), model.reconstruct(x)
         assert codes.shape == (5, model.code) and rebuilt.shape == x.shape
         assert not codes.requires_grad and not rebuilt.requires_grad

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+import statistics
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from otgen.models import IWGAN
+from otgen.models import IWGAN, duality
 from tolerance import tol
 
 
@@ -66,6 +67,27 @@ def test_the_objective_is_its_formula():
     assert model.terms["difference"].item() == pytest.approx(difference, rel=tol(float))
 
 
+class Square(nn.Module):
+    """f(x) = |x|^2 / 2, whose slope at x is |x|."""
+
+    def forward(self, x):
+        return 0.5 * x.square().sum(1, keepdim=True)
+
+
+def test_slopes_are_taken_between_rebuilt_and_generated_samples():
+    model: Any = IWGAN((2,), 2, encoder=affine(2, 0.5), decoder=affine(2, -1.0), critic=Square()).double()
+    x = 3 + torch.randn((10, 2), generator=noise(1), dtype=torch.float64)
+    model.losses(x, generator=noise(2), only="critic")
+    generator = noise(2)
+    z = model.prior(10, generator)
+    share = torch.rand(10, generator=generator, dtype=torch.float64)
+    expected = 0.0
+    for k in range(10):
+        point = [share[k] * (x[k, i] + 0.5 - 1) + (1 - share[k]) * (z[k, i] - 1) for i in range(2)]
+        expected += (math.hypot(*point) - 1) ** 2 / 10
+    assert model.terms["slope"].item() == pytest.approx(expected, rel=tol(float))
+
+
 def test_a_perfect_reconstruction_has_gradient_zero_and_no_nan():
     model = pair(0.0)
     model.losses(torch.randn((8, 2), generator=noise(1)), generator=noise(2))["autoencoder"].backward()
@@ -75,12 +97,13 @@ def test_a_perfect_reconstruction_has_gradient_zero_and_no_nan():
 def test_the_quality_score_is_its_formula_and_falls_with_bad_reconstruction():
     model: Any = IWGAN((2,), 1, encoder=affine(2, out=1), decoder=nn.Linear(1, 2), critic=affine(2, 0.1, out=1))
     with torch.no_grad():
-        model.decoder.weight.copy_(torch.tensor([[1.0], [0.0]]))
+        model.decoder.weight.copy_(torch.tensor([[0.5], [0.0]]))
         model.decoder.bias.zero_()
     x = torch.tensor([[0.3, 0.0], [0.3, 2.0]])
     found = model.quality_score(x)
     assert found.shape == (2,) and not found.requires_grad
-    assert found.tolist() == pytest.approx([math.exp(-0.4), math.exp(-2.4)], rel=1e-6)
+    # G(Q(x)) = (0.15, 0) for both, where f is 0.25
+    assert found.tolist() == pytest.approx([math.exp(-0.15 - 0.25), math.exp(-math.hypot(0.15, 2) - 0.25)], rel=1e-6)
 
 
 def test_the_gap_of_an_optimal_pair_is_zero():
@@ -117,6 +140,30 @@ def test_the_gap_is_positive_where_the_laws_differ_and_the_critic_finds_it():
     gap = model.duality_gap(x, 120, generator=noise(2), batch=128, rate=3e-3)
     assert gap.objective == 0.0 and gap.upper > 2.0
     assert gap.value > 4 * gap.error
+
+
+def test_both_sides_are_measured_on_samples_that_neither_was_trained_on(monkeypatch):
+    answers, seen = {"critic": pair(0.4), "autoencoder": pair(0.1)}, []
+
+    def retrained(model, player, x, *rest):
+        seen.append(x)
+        return answers[player]
+
+    monkeypatch.setattr(duality, "_retrained", retrained)
+    model, x = pair(0.2), torch.randn((50, 2), generator=noise(1))
+    for answer, factor in zip(answers.values(), (0.5, 0.9)):
+        answer.encoder.weight.data.mul_(factor)
+    gap = model.duality_gap(x, 7, generator=noise(2), held_out=0.3)
+    generator = noise(2)
+    model.prior(15, generator)
+    order = torch.randperm(50, generator=generator)
+    assert len(seen) == 2 and all(torch.equal(part, x[order[15:]]) for part in seen)
+    differences = [
+        math.hypot(*(0.5 * v + 0.4 - v for v in row)) - math.hypot(*(0.9 * v + 0.1 - v for v in row))
+        for row in x[order[:15]].tolist()
+    ]  # the critic is 0: L is the distance to G(Q(x))
+    assert gap.value == pytest.approx(statistics.mean(differences), rel=1e-5)
+    assert gap.error == pytest.approx(statistics.stdev(differences) / math.sqrt(15), rel=1e-4)
 
 
 def test_the_gap_is_reproducible_and_needs_no_gradient_mode():

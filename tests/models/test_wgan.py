@@ -92,6 +92,21 @@ def test_the_penalty_enters_the_critics_loss_with_its_weight():
     assert model.terms["slope"].item() == pytest.approx(1.0, rel=tol(float))
 
 
+def test_slopes_are_taken_between_data_and_generated_samples():
+    critic = Given(lambda x: 0.5 * x.square().sum(1, keepdim=True))  # its slope at x is |x|
+    model = WGAN((2,), 2, generator=Given(lambda z: z - 1), critic=critic)
+    x = 3 + torch.randn((10, 2), generator=noise(1), dtype=torch.float64)
+    model.losses(x, generator=noise(2), only="critic")
+    generator = noise(2)
+    z = model.prior(10, generator)
+    share = torch.rand(10, generator=generator, dtype=torch.float64)
+    expected = 0.0
+    for k in range(10):
+        point = [share[k] * x[k, i] + (1 - share[k]) * (z[k, i] - 1) for i in range(2)]
+        expected += (math.hypot(*point) - 1) ** 2 / 10
+    assert model.terms["slope"].item() == pytest.approx(expected, rel=tol(float))
+
+
 def test_clipping_holds_every_weight_and_only_after_a_step_of_the_critic():
     torch.manual_seed(0)
     model = WGAN((2,), 2, lipschitz="clip", clip=0.01, width=8, critic_width=8)
