@@ -38,7 +38,7 @@ class Inception:
         except Exception as error:  # unpickling, reading and filling the network each raise classes of their own
             raise ValueError(
                 f"{path} must hold the weights of torch-fidelity's Inception-v3 as tensors; reading it failed: "
-                f"{error}. Fetch {WEIGHTS} again."
+                f"{' '.join(str(error).split())} Fetch {WEIGHTS} again."
             ) from error
 
     def extract(self, images: Any) -> np.ndarray:
