@@ -113,3 +113,17 @@ def test_refusals_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert run("train", "vae", "--data", "moons", "--out", model, *SMALL)[0] == 0
     code, text = run("sample", model, "--out", tmp_path / "x.png")
     assert code == 1 and "pictures need matplotlib, which is not installed" in text and "pip install" in text
+
+
+@pytest.mark.parametrize("library", train_cli.LIBRARIES)
+def test_without_the_extra_the_command_that_installs_it_is_named(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    for command in (
+        ("train", "ae", "--data", "moons", "--out", tmp_path / "run"),
+        ("sample", tmp_path, "--out", "x.npy"),
+    ):
+        code, text = run(*command)
+        assert code == 1 and text == f"error: generative models need {library}. Run: pip install 'otgen[models]'\n"
+    assert run("train", "ae", "--show")[0] == 0
