@@ -35,15 +35,16 @@ def fid(x: Any, y: Any) -> float:
 def kid(x: Any, y: Any, *, subsets: int = SUBSETS, size: int = SUBSET_SIZE, seed: Any = 0) -> Kid:
     """Kernel distance of features x (n, k) and y (m, k): unbiased MMD^2 under (<x, y> / k + 1)^3, over random subsets.
 
-    Each of the `subsets` takes min(size, n, m) rows of either side without replacement. Raises ValueError for fewer
-    than two rows, TypeError or ValueError for other bad input. Source: Binkowski et al., arXiv 1801.01401.
+    Each of the `subsets` takes min(size, n / 2, m / 2) rows of either side without replacement: subsets that were the
+    whole sets would not differ. Raises ValueError for fewer than four rows, TypeError or ValueError for other bad
+    input. Source: Binkowski et al., arXiv 1801.01401.
     """
     x, y, _ = read_points(x, y)
     count, rng = read_count(subsets, "subsets", "subsets"), read_seed(seed)
-    rows = min(read_count(size, "size", "rows of a subset"), len(x), len(y))
+    rows = min(read_count(size, "size", "rows of a subset"), len(x) // 2, len(y) // 2)
     if rows < 2:
         raise ValueError(
-            f"kid needs subsets of at least two rows; got size={size} with {len(x)} and {len(y)} rows. Draw more."
+            f"kid needs four rows a side and size >= 2; got {len(x)} and {len(y)} rows and size={size}. Draw more."
         )
     found = [
         mmd_squared(x[_draw(rng, len(x), rows)], y[_draw(rng, len(y), rows)], kernel="polynomial") for _ in range(count)

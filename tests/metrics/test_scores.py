@@ -26,10 +26,8 @@ def test_fid_of_a_shift_is_its_square():
     assert fid(x, x) == 0.0
 
 
-def test_kid_of_whole_sets_is_the_unbiased_estimate():
+def test_kid_of_one_subset_has_no_deviation():
     x, y = normals(9, 3, 1), normals(9, 3, 2, 0.5)
-    found = kid(x, y, subsets=4, size=1000)
-    assert found.mean == pytest.approx(naive.kid(x, y), rel=1e-9) and found.sd <= 1e-9
     assert kid(x, y, subsets=1).sd == 0.0
 
 
@@ -47,7 +45,7 @@ def test_kid_subsets_are_drawn_from_both_sides():
     rng = np.random.default_rng(7)
     values = []
     for _ in range(3):
-        rows = rng.choice(30, 12, replace=False), rng.choice(12, 12, replace=False)
+        rows = rng.choice(30, 6, replace=False), rng.choice(12, 6, replace=False)
         values.append(naive.kid(x[rows[0]], y[rows[1]]))
     found = kid(x, y, subsets=3, seed=7)
     assert found == pytest.approx((np.mean(values), np.std(values, ddof=1)), rel=1e-8)
@@ -77,8 +75,10 @@ def test_results_are_python_floats_for_tensors_too():
 
 def test_bad_input():
     x = normals(6, 2, 12)
-    with pytest.raises(ValueError, match="kid needs subsets of at least two rows; got size=1000 with 1 and 6 rows"):
-        kid(x[:1], x)
+    with pytest.raises(
+        ValueError, match="kid needs four rows a side and size >= 2; got 3 and 6 rows and size=1000. Draw more"
+    ):
+        kid(x[:3], x)
     with pytest.raises(ValueError, match="subsets must be an int >= 1; got 0"):
         kid(x, x, subsets=0)
     with pytest.raises(ValueError, match="size must be an int >= 1; got -3"):
