@@ -15,7 +15,7 @@ from ..options import read_seed
 from .costs import check_p
 from .directions import read_directions
 from .line import check_range
-from .slicing import frame, mean_of_powers, parts
+from .slicing import LEAST_COLUMNS, MOST_COLUMNS, frame, mean_of_powers
 
 Array = np.ndarray
 
@@ -43,13 +43,16 @@ class SlicedPairs:
         self._p, some = check_p(p), next(iter(clouds.values()))
         directions = read_directions(projections, n_projections, some.shape[1], read_seed(seed))
         self._directions = directions.astype(some.dtype)
-        self._cloud, self._whole = cache(self._prepare), cache(self._sort)
+        # Projections at a time that take little more room than the points.
+        step = max(LEAST_COLUMNS, min(MOST_COLUMNS, some.shape[1]))
+        self._parts = [slice(start, start + step) for start in range(0, len(directions), step)]
+        self._cloud, self._whole = cache(self._prepare), cache(self._sort_all)
         self._kept = self._that_fit()
 
     def __call__(self, i: int, j: int) -> float:
         one, other = self._cloud(i), self._cloud(j)
         distances = np.empty(len(self._directions))
-        for part in parts((one.points, other.points), len(distances)):
+        for part in self._parts:
             (u, a), (v, b) = self._sorted(i, part), self._sorted(j, part)
             if (a is None) != (b is None):
                 a, b = (np.full(z.shape, 1.0 / z.shape[1]) if w is None else w for z, w in ((u, a), (v, b)))
@@ -71,14 +74,19 @@ class SlicedPairs:
     def _sorted(self, i: int, part: slice) -> tuple[Array, Array | None]:
         """Projections along some directions (k, n), sorted, and their weights where these differ."""
         if i not in self._kept:
-            return self._sort(i, part.start, part.stop)
-        values, weights = self._whole(i, 0, len(self._directions))
+            return self._sort(i, part)
+        values, weights = self._whole(i)
         return values[part], None if weights is None else weights[part]
 
-    def _sort(self, i: int, start: int, stop: int) -> tuple[Array, Array | None]:
+    def _sort_all(self, i: int) -> tuple[Array, Array | None]:
+        # As many at a time as for one pair: a GEMM of another shape may round otherwise.
+        values, weights = zip(*(self._sort(i, part) for part in self._parts))
+        return np.concatenate(values), None if weights[0] is None else np.concatenate(weights)
+
+    def _sort(self, i: int, part: slice) -> tuple[Array, Array | None]:
         cloud = self._cloud(i)
         slices = host.Slices(cloud.points, cloud.scale * cloud.centre[None], np.array([cloud.scale]))
-        projected = slices.project(self._directions[start:stop])[:, 0]
+        projected = slices.project(self._directions[part])[:, 0]
         values, weights = host.sorted_rows(projected, cloud.weights)
         with np.errstate(over="ignore"):
             values /= cloud.scale

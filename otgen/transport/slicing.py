@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,7 +100,7 @@ def _along(
     distances = np.empty((len(x), len(directions)))
     sums = [np.zeros(cloud.shape) for cloud in clouds] if in_points else []
     largest = np.zeros(len(x))
-    for part in parts(clouds, len(directions)):
+    for part in _parts(clouds, len(directions)):
         theta = directions[part]
         u, v = (columns_of(side.project(theta)) for side in sides)
         if not in_points:
@@ -125,7 +125,7 @@ def _weight_sums(
     """sum_l shares_l dW_l of weights a and b of mass 1, which keep it: (B, n) and (B, m)."""
     sides = [host.Slices(cloud, centres, scales) for cloud in (x, y)]
     sums = [np.zeros(cloud.shape[:2]) for cloud in (x, y)]
-    for part in parts((x, y), len(directions)):
+    for part in _parts((x, y), len(directions)):
         u, v = (columns_of(side.project(directions[part])) for side in sides)
         along = np.ascontiguousarray(distances[:, part].T).ravel()
         for total, by, weights in zip(sums, host.potentials_1d(u, v, a, b, along, p=p), (a, b)):
@@ -140,8 +140,7 @@ def mean_of_powers(distances: Array, p: float) -> Array:
     return largest * (_ratio_power(distances, largest[:, None], p).mean(axis=1)) ** (1 / p)
 
 
-def parts(clouds: Iterable[Array], count: int) -> Iterator[slice]:
-    """As many of `count` directions at a time as projections of clouds (B, n, d) may take room."""
+def _parts(clouds, count: int) -> Iterator[slice]:
     numbers = max(cloud.shape[0] * cloud.shape[1] for cloud in clouds)
     step = max(LEAST_COLUMNS, min(MOST_COLUMNS, PROJECTED // numbers))
     return (slice(start, start + step) for start in range(0, count, step))

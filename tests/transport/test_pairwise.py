@@ -106,7 +106,7 @@ def sliced(x, y, a, b, **options):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("p", "d"), [(1, 1), (2, 2), (3.5, 20)])
+@pytest.mark.parametrize(("p", "d"), [(1, 1), (2, 2), (3.5, 20), (1, 300)])
 def test_sliced_distances_of_clouds_that_are_sorted_once(monkeypatch, p, d, weighted):
     samples, weights = clouds(d=d), masses() if weighted else None
     if weights is not None:
@@ -125,7 +125,7 @@ def test_sliced_distances_of_clouds_that_are_sorted_once(monkeypatch, p, d, weig
 def test_what_belongs_to_a_cloud_is_worked_out_once(monkeypatch, name):
     samples, calls = clouds(), []
     kind = pair_sliced.SlicedPairs if name == "sliced_wasserstein" else pair_discrepancy.DiscrepancyPairs
-    work = "_sort" if name == "sliced_wasserstein" else "_prepare"
+    work = "_sort_all" if name == "sliced_wasserstein" else "_prepare"
     whole = getattr(kind, work)
     monkeypatch.setattr(kind, work, lambda self, i, *more: calls.append(i) or whole(self, i, *more))
     otgen.pairwise(samples, distance=name, workers=1, **({"bandwidth": 1.0} if name == "mmd" else {}))
