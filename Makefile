@@ -5,6 +5,7 @@
 # make bench-entropic  that of entropic transport; installs its peers (GeomLoss, KeOps, OTT-JAX) into .venv first
 # make bench-semidiscrete  that of semi-discrete transport; installs its peer sdot into .venv/sdot first, if there is a Python >= 3.12
 # make bench-discrepancies  that of MMD, energy, sliced, Gaussian and pairwise distances
+# make bench-training  what the training loop adds to a plain one
 # make clean  remove .venv, runs/ and caches
 # Another interpreter: make PYTHON=/path/to/python3.12 demo
 
@@ -32,7 +33,7 @@ export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/numba-$(shell cat /dev/null $(KERNEL
 
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check bench bench-entropic bench-semidiscrete bench-discrepancies clean
+.PHONY: help demo test check bench bench-entropic bench-semidiscrete bench-discrepancies bench-training clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -58,8 +59,9 @@ $(VENV)/bench.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/python -m otgen demo
 
+# Two processes, a file each at a time: most of the time goes into compiling kernels, which one core does.
 test: $(VENV)/dev.stamp
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 # The hooks repeat the three commands above them; pyright, the slow one, is not run twice.
 check: $(VENV)/dev.stamp
@@ -76,6 +78,9 @@ bench-entropic: $(VENV)/bench.stamp
 
 bench-semidiscrete: $(VENV)/dev.stamp $(VENV)/sdot.stamp
 	$(VENV)/bin/python benchmarks/semidiscrete.py --readme
+
+bench-training: $(VENV)/dev.stamp
+	$(VENV)/bin/python benchmarks/training.py
 
 bench-discrepancies: $(VENV)/dev.stamp
 	$(VENV)/bin/python benchmarks/discrepancies.py --readme

@@ -1,5 +1,10 @@
 """Optimal transport with a proof."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .transport.bandwidth import median_bandwidth as median_bandwidth
 from .transport.barycenter import Barycenter as Barycenter
 from .transport.barycenter import barycenter as barycenter
@@ -30,4 +35,18 @@ from .transport.sliced_result import SlicedWasserstein as SlicedWasserstein
 from .transport.two_sample import TwoSampleTest as TwoSampleTest
 from .transport.two_sample import two_sample_test as two_sample_test
 
+if TYPE_CHECKING:
+    from . import data as data
+    from . import metrics as metrics
+    from . import models as models
+    from . import training as training
+
+ROOMS = ("data", "metrics", "models", "training")
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """The rooms that need torch, or read files, are opened where they are first named: otgen.models, otgen.data, ..."""
+    if name in ROOMS:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

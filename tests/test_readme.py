@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import typer
 
 import otgen
@@ -24,7 +25,7 @@ def blocks(language: str) -> list[str]:
 def test_every_python_block_runs(capsys, tmp_path: Path, monkeypatch) -> None:
     rng = np.random.default_rng(1)
     names: dict = {}
-    first, calls, entropic, maps, others = blocks("python")
+    first, calls, entropic, maps, others, models = blocks("python")
     exec(first, names)  # as it stands: it brings its own x and y
     value, lower, gap = map(float, capsys.readouterr().out.split())
     assert lower <= value * (1 + 1e-12) and gap <= 1e-9 * value
@@ -45,6 +46,7 @@ def test_every_python_block_runs(capsys, tmp_path: Path, monkeypatch) -> None:
     exec(maps, names | {"y": rng.random((m, 3))})
     assert "max_relative=" in capsys.readouterr().out and (tmp_path / "map.npz").exists()
     assert others.startswith("otgen.mmd_squared")
+    exec(models, names | {"torch": pytest.importorskip("torch")})
 
 
 def test_the_other_distances_of_the_readme_have_the_names_it_gives_them(tmp_path: Path, monkeypatch) -> None:
@@ -53,7 +55,7 @@ def test_the_other_distances_of_the_readme_have_the_names_it_gives_them(tmp_path
     x, y = rng.normal(size=(30, 3)), rng.normal(size=(20, 3))
     names: dict = {"x": x, "y": y, "a": None, "b": None, "clouds": [x, y, y + 1.0], "otgen": otgen}
     names |= {"mean_x": x.mean(0), "cov_x": np.cov(x.T), "mean_y": y.mean(0), "cov_y": np.eye(3)}
-    exec(blocks("python")[-1], names)
+    exec(blocks("python")[-2], names)
     assert names["sliced"].standard_error > 0 and names["most"].direction.shape == (3,)
     assert 0 < names["test"].p_value <= 1 and names["D"].shape == (3, 3)
 
