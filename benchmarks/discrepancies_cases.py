@@ -38,7 +38,9 @@ def energy() -> Case:
 def sliced() -> Case:
     """W2 along 200 directions."""
     name = "sliced W2, 100,000 points, d = 64, 200 directions, float32"
-    return Case(name, name, "sliced", Problem("gaussian", 100_000, 64, 2), ("POT",), (faster(4, "POT"),))
+    return Case(
+        name, name, "sliced", Problem("gaussian", 100_000, 64, 2), ("POT",), (faster(4, "POT"), accurate(1e-6, "error"))
+    )
 
 
 def permutations() -> Case:
