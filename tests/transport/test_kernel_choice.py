@@ -61,7 +61,8 @@ def test_the_median_is_that_of_pairs_that_differ(rng, n, m):
     if n == m:
         assert found == pytest.approx(naive.median_distance([*x, *y]), rel=1e-14)
     # Weights are what repeated points are: each cloud has half of the mass, n * m points.
-    again = median_of(np.repeat(x, m, axis=0), np.repeat(y, n, axis=0), *[np.full(n * m, 1.0)] * 2, rng)
+    ones = np.full(n * m, 1.0)
+    again = median_of(np.repeat(x, m, axis=0), np.repeat(y, n, axis=0), ones, ones, rng)
     assert again == pytest.approx(found, rel=1e-14)
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -60,6 +61,11 @@ def check(found, expected, rel=EXACT):
 
 def mean_distance(x, y, a, b):
     return float(np.linalg.norm(x.mean(axis=0) - y.mean(axis=0)))
+
+
+def bandwidth(name: str) -> dict[str, Any]:
+    """What mmd needs and the others do not have."""
+    return {"bandwidth": 1.0} if name == "mmd" else {}
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -128,7 +134,7 @@ def test_what_belongs_to_a_cloud_is_worked_out_once(monkeypatch, name):
     work = "_sort_all" if name == "sliced_wasserstein" else "_prepare"
     whole = getattr(kind, work)
     monkeypatch.setattr(kind, work, lambda self, i, *more: calls.append(i) or whole(self, i, *more))
-    otgen.pairwise(samples, distance=name, workers=1, **({"bandwidth": 1.0} if name == "mmd" else {}))
+    otgen.pairwise(samples, distance=name, workers=1, **bandwidth(name))
     assert sorted(calls) == list(range(len(samples)))
 
 
@@ -159,7 +165,7 @@ def test_sliced_distances_of_float32_clouds_far_from_the_origin_or_from_each_oth
 @pytest.mark.parametrize("name", ["sliced_wasserstein", "energy", "mmd"])
 def test_equal_clouds_are_at_no_distance_but_for_rounding(name):
     (x,) = clouds((30,))
-    found = otgen.pairwise([x, x.copy()], distance=name, **({"bandwidth": 1.0} if name == "mmd" else {}))
+    found = otgen.pairwise([x, x.copy()], distance=name, **bandwidth(name))
     assert found[0, 1] <= (1e-7 if name != "sliced_wasserstein" else 0.0)  # the root of a rounding
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from otgen.transport.kernel_choice import parse_kernel
 from otgen.transport.two_sample import STATISTICS, _Kernels, _Lines
 
 
-def samples(n=30, m=20, d=2, shift=0.0, seed=0, dtype=np.float64):
+def samples(n=30, m=20, d=2, shift=0.0, seed=0, dtype: Any = np.float64):
     rng = np.random.default_rng((seed, n, m, d))
     return rng.normal(size=(n, d)).astype(dtype), (rng.normal(size=(m, d)) + shift).astype(dtype)
 
@@ -56,7 +57,8 @@ def test_the_bandwidth_used_is_told_and_repeats_the_test():
     assert again.p_value == found.p_value and again.bandwidth == found.bandwidth
     x, y = samples()
     assert otgen.two_sample_test(x, y, n_permutations=1).bandwidth == pytest.approx(naive.median_distance([*x, *y]))
-    for given in ({"kernel": "polynomial"}, {"statistic": "energy"}, {"statistic": "sliced"}):
+    without: list[dict[str, Any]] = [{"kernel": "polynomial"}, {"statistic": "energy"}, {"statistic": "sliced"}]
+    for given in without:
         assert otgen.two_sample_test(x, y, n_permutations=1, **given).bandwidth is None
 
 
@@ -116,7 +118,7 @@ def test_a_shift_is_found_and_a_seed_repeats_it(statistic):
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_labels_that_change_nothing_count_as_equal(statistic):
     x = np.zeros((6, 2))
-    given = {"bandwidth": 1.0} if statistic == "mmd" else {}
+    given: dict[str, Any] = {"bandwidth": 1.0} if statistic == "mmd" else {}
     assert otgen.two_sample_test(x, x[:4], statistic=statistic, n_permutations=19, **given).p_value == 1.0
     # Two places, one for each sample: of the 20 labellings 2 reach what is observed, and rounding must not part them.
     y = np.ones((3, 3)) / 3
@@ -145,9 +147,8 @@ def test_labellings_of_samples_with_few_values_are_equal_where_their_counts_are(
 @pytest.mark.parametrize("statistic", ["mmd", "energy", "wasserstein", "sliced"])
 def test_scales_and_a_common_shift_change_no_p_value(statistic):
     x, y = samples(12, 9, 1 if statistic == "wasserstein" else 2, shift=0.7)
-    given = {"statistic": statistic, "n_permutations": 49} | (
-        {"p": 60.0} if statistic in ("wasserstein", "sliced") else {}
-    )
+    given: dict[str, Any] = {"statistic": statistic, "n_permutations": 49}
+    given |= {"p": 60.0} if statistic in ("wasserstein", "sliced") else {}
     found = otgen.two_sample_test(x, y, **given)
     assert 1 / 50 < found.p_value < 1.0 and (found.null > 0.0).any()
     for unit, moved in ((1e-150, 0.0), (1e150, 0.0), (1.0, 1e6)):
@@ -201,7 +202,7 @@ def test_what_it_refuses_of_samples():
         otgen.two_sample_test(x[:1], y)
     assert otgen.two_sample_test(x[:1], y, statistic="energy", n_permutations=9).p_value > 0
     with pytest.raises(TypeError, match=r"progress must be None or a function"):
-        otgen.two_sample_test(x, y, progress=3)
+        otgen.two_sample_test(x, y, progress=3)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"got shape \(30,\). Reshape points on the line to \(n, 1\), a single point"):
         otgen.two_sample_test(x[:, 0], y[:, 0], statistic="wasserstein")
     with pytest.raises(
