@@ -72,14 +72,16 @@ def _in_units(pairs, weights, total, rows, columns, by_x, by_y, alone):
     """Undo the scaling of weights and coordinates."""
     (_, most_a, _), (_, most_b, _) = weights
     k_unit = pairs.value_exponent
-    for values, weight, power in (
+    asked = (
         (rows, most_b, k_unit), (None if alone else columns, most_a, k_unit),
         (by_x, most_b, k_unit - pairs.exponent), (None if alone else by_y, most_a, k_unit - pairs.exponent),
-    ):  # fmt: skip
-        if values is not None:
-            values *= weight
-            np.ldexp(values, power, out=values)
-    total = float(np.ldexp(total * most_a * most_b, k_unit))
+    )  # fmt: skip
+    with np.errstate(over="ignore"):  # a sum beyond float64 is inf, which the caller refuses in words
+        for values, weight, power in asked:
+            if values is not None:
+                values *= weight
+                np.ldexp(values, power, out=values)
+        total = float(np.ldexp(total * most_a * most_b, k_unit))
     return KernelSums(total, rows, None if alone else columns, by_x, None if alone else by_y)
 
 
