@@ -1,4 +1,4 @@
-"""A small transport problem in one compiled call: the network simplex on all pairs, priced one row at a time.
+"""A small transport problem in few compiled calls: the network simplex on all pairs, priced one row at a time.
 
 The calls, lists of arcs and rounds that a large problem needs take most of the time of a small one. Here all n m costs
 fit the cache, and a row of them is priced faster than one pivot is done.
@@ -26,75 +26,53 @@ def small_transport(x, y, weights, masses, merged, *, metric, p):
     starts from nothing. f and g are feasible for every pair up to rounding, and the plan is a forest. metric is
     euclidean, cityblock or chebyshev.
     """
-    return _solve(x, y, weights, masses, merged, *describe(metric, p)[:3])
-
-
-@njit(**_options)
-def _solve(x, y, weights, masses, merged, form, shape, q):
-    g = np.zeros(y.shape[0])
     X, Y, A, B = merged
-    if X.shape[0] > 0:
-        F = _dense(_cost_matrix(X, Y, form, shape, q), (A, B), (A, B), np.zeros(Y.shape[0]))[3]
+    form, shape, q = describe(metric, p)[:3]
+    g = np.zeros(len(y))
+    if len(X):
+        F = _dense(_cost_matrix(X, Y, form, shape, q), (A, B), (A, B), np.zeros(len(Y)))[3]
         g = _column_minima(_cost_matrix(X, y, form, shape, q), F)
     return _dense(_cost_matrix(x, y, form, shape, q), weights, masses, g)
 
 
-@njit(**_options)
 def _dense(C, weights, masses, g):
     """The optimal plan, duals and value of the matrix C (n, m), from duals g (m,)."""
     a, b = masses
+    reduced, cost, g = _reduced_costs(C, g)
+    # Sorted here: Numba takes ten seconds to compile a sort.
+    flat = reduced.reshape(-1)
+    stride = max(1, flat.size // SAMPLE)
+    sample = np.sort(flat[::stride])
+    near = np.flatnonzero(flat <= sample[min(sample.size - 1, sum(C.shape) // stride + 1)])
+    first = _first_arcs(near[np.argsort(flat[near], kind="stable")], reduced, a.copy(), b.copy())
+    return _solve(C, weights, masses, g, reduced, cost, first)
+
+
+@njit(**_options)
+def _reduced_costs(C, g):
+    """C_ij - f_i - g_j >= 0 (n, m) of duals that fit, the costs of all arcs (those to the root first), and g."""
     n, m = C.shape
     nodes = n + m
     f = _row_minima(C, g)
     g = _column_minima(C, f)
-    tail, head, cost = np.empty(nodes + n * m, np.int32), np.empty(nodes + n * m, np.int32), np.empty(nodes + n * m)
-    for v in range(nodes):
-        tail[v], head[v] = (v, nodes) if v < n else (nodes, v)
+    cost = np.empty(nodes + n * m)
     reduced = cost[nodes:].reshape(n, m)
     highest = 0.0
     for i in range(n):
         for j in range(m):
             reduced[i, j] = C[i, j] - f[i] - g[j]
             highest = max(highest, reduced[i, j])
-            tail[nodes + i * m + j], head[nodes + i * m + j] = i, n + j
     cost[:nodes] = 2.0 * highest
-    arcs = (tail, head, cost)
-    tree = (
-        np.empty(nodes + 1, np.int32), np.empty(nodes + 1, np.int32), np.empty(nodes + 1, np.int32),
-        np.empty(nodes + 1, np.int32), np.empty(nodes + 1, np.int32), np.empty(nodes + 1, np.int32),
-        np.zeros(nodes + 1, np.bool_), np.zeros(nodes + 1), np.zeros(nodes + 1),
-    )  # fmt: skip
-    greedy_basis(n, _first_arcs(reduced, a.copy(), b.copy()) + nodes, arcs, np.concatenate((a, b)), tree)
-    potentials(arcs, tree)
-    left = PATIENCE * nodes
-    while left > 0:
-        pivots = _pivot(reduced, tree, left)
-        # optimal only once it is so with fresh potentials: many small shifts add up
-        potentials(arcs, tree)
-        left -= pivots
-        if pivots == 0:
-            break
-    g = g - tree[8][n:nodes]
-    tree_flows(np.concatenate((weights[0], -weights[1], np.zeros(1))), tree)
-    rows, cols, mass = _plan(n, m, tree)
-    value = 0.0
-    for e in range(rows.size):
-        value += mass[e] * C[rows[e], cols[e]]
-    return rows, cols, mass, _row_minima(C, g), g, value
+    return reduced, cost, g
 
 
 @njit(**_options)
-def _first_arcs(reduced, a, b):
-    """Arcs along which greedy shipping ships all of a and b, those of small reduced cost first; uses both up."""
+def _first_arcs(near, reduced, a, b):
+    """Arcs along which greedy shipping ships all of a and b, those near (sorted) first; uses both up."""
     n, m = reduced.shape
-    flat = reduced.ravel()
-    stride = max(1, flat.size // SAMPLE)
-    sample = np.sort(flat[::stride])
-    highest = sample[min(sample.size - 1, (n + m) // stride + 1)]
-    near = np.flatnonzero(flat <= highest)
     order = np.empty(near.size + n + m, np.int64)
-    order[: near.size] = near[np.argsort(flat[near])]
-    for e in order[: near.size]:
+    order[: near.size] = near
+    for e in near:
         shipped = min(a[e // m], b[e % m])
         a[e // m] -= shipped
         b[e % m] -= shipped
@@ -113,6 +91,43 @@ def _first_arcs(reduced, a, b):
             order[count] = i * m + best
             count += 1
     return order[:count]
+
+
+@njit(**_options)
+def _solve(C, weights, masses, g, reduced, cost, first):
+    """Pivot from the basis of the first arcs until none helps: the plan, the duals and the value."""
+    a, b = masses
+    n, m = C.shape
+    nodes = n + m
+    tail, head = np.empty(nodes + n * m, np.int32), np.empty(nodes + n * m, np.int32)
+    for v in range(nodes):
+        tail[v], head[v] = (v, nodes) if v < n else (nodes, v)
+    for i in range(n):
+        for j in range(m):
+            tail[nodes + i * m + j], head[nodes + i * m + j] = i, n + j
+    arcs = (tail, head, cost)
+    tree = (
+        np.empty(nodes + 1, np.int32), np.empty(nodes + 1, np.int32), np.empty(nodes + 1, np.int32),
+        np.empty(nodes + 1, np.int32), np.empty(nodes + 1, np.int32), np.empty(nodes + 1, np.int32),
+        np.zeros(nodes + 1, np.bool_), np.zeros(nodes + 1), np.zeros(nodes + 1),
+    )  # fmt: skip
+    greedy_basis(n, first + nodes, arcs, np.concatenate((a, b)), tree)
+    potentials(arcs, tree)
+    left = PATIENCE * nodes
+    while left > 0:
+        pivots = _pivot(reduced, tree, left)
+        # optimal only once it is so with fresh potentials: many small shifts add up
+        potentials(arcs, tree)
+        left -= pivots
+        if pivots == 0:
+            break
+    g = g - tree[8][n:nodes]
+    tree_flows(np.concatenate((weights[0], -weights[1], np.zeros(1))), tree)
+    rows, cols, mass = _plan(n, m, tree)
+    value = 0.0
+    for e in range(rows.size):
+        value += mass[e] * C[rows[e], cols[e]]
+    return rows, cols, mass, _row_minima(C, g), g, value
 
 
 @njit(**_options)
