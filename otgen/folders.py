@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -35,6 +37,29 @@ def write_text(path: Path, text: str) -> None:
     partial.write_text(text, encoding="utf-8")
     sync(partial)
     os.replace(partial, path)
+
+
+def read_description(
+    file: Path, kind: str, version: int, keys: Sequence[str], damaged: Callable[[Path, Any], ValueError]
+) -> dict[str, Any]:
+    """The JSON that describes a folder, of this kind and version and with these keys; else what `damaged` words."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if found["otgen"] != kind:
+            raise ValueError(f"it is a {found['otgen']}")
+        own = found["version"]
+        dict(found.get("sha256", {}))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise damaged(file, error) from error
+    if own != version:
+        raise ValueError(
+            f"{file} must be of version {version}; it is of version {own!r}. Read it with the otgen that wrote it: "
+            f"{found.get('versions')}."
+        )
+    missing = [key for key in keys if key not in found]
+    if missing:
+        raise damaged(file, f"it lacks {', '.join(missing)}")
+    return found
 
 
 def remove(folder: Path) -> None:

@@ -88,22 +88,8 @@ def _read(folder: Path) -> dict[str, Any]:
     file = folder / DESCRIPTION
     if not file.exists():
         raise FileNotFoundError(f"{folder} must hold a model that otgen saved; it has no {DESCRIPTION}. Pass another.")
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if found["otgen"] != KIND:
-            raise ValueError(f"it is a {found['otgen']}")
-        version, sums = found["version"], dict(found.get("sha256", {}))
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise _damaged(file, error) from error
-    if version != VERSION:
-        raise ValueError(
-            f"{file} must be of version {VERSION}; it is of version {version!r}. Read it with the otgen that wrote it: "
-            f"{found.get('versions')}."
-        )
-    missing = [key for key in KEYS if key not in found]
-    if missing:
-        raise _damaged(file, f"it lacks {', '.join(missing)}")
-    for name, known in sums.items():
+    found = folders.read_description(file, KIND, VERSION, KEYS, _damaged)
+    for name, known in found["sha256"].items():
         if name not in (WEIGHTS, MAP):
             raise _damaged(file, f"it names {name!r}")
         try:

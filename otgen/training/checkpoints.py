@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ..folders import read_description
 from ..folders import remove as _remove
 from ..folders import sha256 as _sha256
 from ..folders import sync as _sync
@@ -111,22 +112,8 @@ def read(path: Any) -> Checkpoint:
 
 def _read_state(path: Path) -> dict[str, Any]:
     file = path / STATE
-    try:
-        state = json.loads(file.read_text(encoding="utf-8"))
-        if state["otgen"] != KIND:
-            raise ValueError(f"it is a {state['otgen']}")
-        version, sums = state["version"], state.get("sha256", {})
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise _damaged(file, error) from error
-    if version != VERSION:
-        raise ValueError(
-            f"{file} must be of version {VERSION}; it is of version {version!r}. Read it with the otgen that wrote it: "
-            f"{state.get('versions')}."
-        )
-    missing = [key for key in KEYS if key not in state]
-    if missing:
-        raise _damaged(file, f"it lacks {', '.join(missing)}")
-    if any(Path(name).name != name for name in sums):
+    state = read_description(file, KIND, VERSION, KEYS, _damaged)
+    if any(Path(name).name != name for name in state.get("sha256", {})):
         raise _damaged(file, "it names files outside its folder")
     return state
 
