@@ -180,6 +180,5 @@ def test_the_readme_shows_the_committed_figures(module) -> None:
     text = command.README.read_text(encoding="utf-8")
     assert suite.block.begin in text and suite.block.end in text
     figures = command.load(suite.results)
-    if figures is None:
-        pytest.skip("make bench-semidiscrete has not been run yet")
+    assert figures is not None
     assert report.readme_block(figures, suite.block) in text, "run: python benchmarks/semidiscrete.py --show --readme"

@@ -22,14 +22,6 @@ from otgen.problems import Problem
 runner = CliRunner()
 
 
-@pytest.fixture
-def clouds(tmp_path: Path) -> tuple[str, str]:
-    rng = np.random.default_rng(3)
-    np.save(tmp_path / "x.npy", rng.normal(size=(40, 2)))
-    np.save(tmp_path / "y.npy", rng.normal(size=(30, 2)) + 1)
-    return str(tmp_path / "x.npy"), str(tmp_path / "y.npy")
-
-
 def test_distance_prints_the_value_of_the_api_with_its_proof(clouds: tuple[str, str]) -> None:
     result = runner.invoke(cli.app, ["distance", *clouds])
     assert result.exit_code == 0, result.output

@@ -17,12 +17,9 @@ runner = CliRunner()
 
 
 @pytest.fixture
-def clouds(tmp_path: Path) -> tuple[str, str]:
-    rng = np.random.default_rng(3)
-    np.save(tmp_path / "x.npy", rng.normal(size=(40, 2)))
-    np.save(tmp_path / "y.npy", rng.normal(size=(30, 2)) + 1)
+def weights(tmp_path: Path) -> str:
     np.save(tmp_path / "a.npy", np.arange(1.0, 41) / 820)
-    return str(tmp_path / "x.npy"), str(tmp_path / "y.npy")
+    return str(tmp_path / "a.npy")
 
 
 def loaded(clouds: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
@@ -35,19 +32,18 @@ def run(*arguments: str, exit_code: int = 0):
     return result
 
 
-def test_each_method_prints_the_value_of_the_api(clouds: tuple[str, str]) -> None:
+def test_each_method_prints_the_value_of_the_api(clouds: tuple[str, str], weights: str) -> None:
     x, y = loaded(clouds)
-    a = np.load(Path(clouds[0]).with_name("a.npy"))
-    weights = ("--weights-a", str(Path(clouds[0]).with_name("a.npy")))
+    a, of_a = np.load(weights), ("--weights-a", weights)
 
     def report(*arguments: str) -> dict:
         return json.loads(run("distance", *clouds, "--json", *arguments).stdout)
 
-    found = report("--method", "mmd", "--kernel", "gaussian", "--bandwidth", "0.7", "--estimator", "biased", *weights)
+    found = report("--method", "mmd", "--kernel", "gaussian", "--bandwidth", "0.7", "--estimator", "biased", *of_a)
     assert found["mmd_squared"] == otgen.mmd_squared(x, y, a, kernel="gaussian", bandwidth=0.7, estimator="biased")
     assert (found["kernel"], found["bandwidth"], found["estimator"]) == ("gaussian", 0.7, "biased")
     assert (found["method"], found["n"], found["m"], found["d"]) == ("mmd", 40, 30, 2) and found["seconds"] > 0
-    found = report("--method", "mmd", *weights, "--seed", "4")
+    found = report("--method", "mmd", *of_a, "--seed", "4")
     assert found["mmd_squared"] == otgen.mmd_squared(x, y, a) and found["bandwidth"] == otgen.median_bandwidth(x, y, a)
     assert found["scales"] == [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0] and found["kernel"] == "imq"
     found = report("--method", "mmd", "--scales", "0.5,1,2")
@@ -55,7 +51,7 @@ def test_each_method_prints_the_value_of_the_api(clouds: tuple[str, str]) -> Non
     found = report("--method", "mmd", "--kernel", "polynomial")
     assert found["mmd_squared"] == otgen.mmd_squared(x, y, kernel="polynomial")
     assert found["scales"] is found["bandwidth"] is None
-    found = report("--method", "energy", *weights)
+    found = report("--method", "energy", *of_a)
     assert found["energy_distance_squared"] == otgen.energy_distance_squared(x, y, a)
     assert found["energy_distance"] == pytest.approx(found["energy_distance_squared"] ** 0.5)
     found = report("--method", "sliced", "--projections", "50", "--p", "1", "--seed", "4")

@@ -20,14 +20,6 @@ from otgen.distance import Request
 runner = CliRunner()
 
 
-@pytest.fixture
-def clouds(tmp_path: Path) -> tuple[str, str]:
-    rng = np.random.default_rng(3)
-    np.save(tmp_path / "x.npy", rng.normal(size=(40, 2)))
-    np.save(tmp_path / "y.npy", rng.normal(size=(30, 2)) + 1)
-    return str(tmp_path / "x.npy"), str(tmp_path / "y.npy")
-
-
 def loaded(clouds: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
     return np.load(clouds[0]), np.load(clouds[1])
 
