@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from .evaluate_cli import app as evaluate_app
 from .map_cli import app as map_app
 from .shell import (
     EXIT_CODES,
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 app.add_typer(map_app, name="map")
 app.add_typer(train_app)
+app.add_typer(evaluate_app)
 
 
 def main() -> None:

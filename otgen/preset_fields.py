@@ -23,7 +23,7 @@ OPTIMIZER = ("optimizer", "lr", "betas")
 DATA = ("points", "size")
 MAP = ("source", "method", "tol", "max_time", "max_samples")
 ANGLE = ("theta", "quantile")
-OTHERS = ("picture_every", "autoencoder")
+OTHERS = ("picture_every", "autoencoder", "watch_every", "watch_points", "gap_budget", "stop_gap")
 EITHER = (("steps", "epochs"), ANGLE)  # to set the one is to leave the other out
 
 
@@ -163,7 +163,11 @@ class WAEGANPreset(WAEMMDPreset):
 
 @dataclass(frozen=True)
 class WGANPreset(Preset):
-    """A Wasserstein GAN with spectral norms. critic_steps to one of the generator; critic_*: of the critic."""
+    """A Wasserstein GAN with spectral norms. critic_steps to one of the generator; critic_*: of the critic.
+
+    watch_every: epochs between two comparisons of the critic's estimate of W1 with the exact one of the same
+    watch_points samples, which join the log; 0 for none.
+    """
 
     MODEL = "wgan"
     FIXED = types.MappingProxyType({"lipschitz": "spectral"})
@@ -174,6 +178,8 @@ class WGANPreset(Preset):
     critic_norm: str | None = None
     critic_lr: float | None = None
     sigma: float = 1.0
+    watch_every: int = 1
+    watch_points: int = 500
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,11 @@ class WGANGPPreset(WGANPreset):
 
 @dataclass(frozen=True)
 class IWGANPreset(WGANPreset):
-    """An inferential Wasserstein GAN. weight: of the gradient penalty; bound: of the decoder's outputs, for vectors."""
+    """An inferential Wasserstein GAN. weight: of the gradient penalty; bound: of the decoder's outputs, for vectors.
+
+    gap_budget: steps that each side is retrained for the duality gap, which joins the log when the critic is compared,
+    0 for none; stop_gap: the run ends at the first gap that is not above it.
+    """
 
     MODEL = "iwgan"
     FIXED = types.MappingProxyType({})
@@ -204,6 +214,8 @@ class IWGANPreset(WGANPreset):
 
     weight: float = 5.0
     bound: float | None = None
+    gap_budget: int = 0
+    stop_gap: float | None = None
 
 
 def changed(preset: P, assignments: Iterable[str]) -> P:

@@ -22,7 +22,7 @@ def picture(path: Path, samples: np.ndarray, *, behind: np.ndarray | None = None
 
     Raises ValueError for vectors of other dimensions, ModuleNotFoundError without matplotlib.
     """
-    plots = _plots()
+    plots = load_plots()
     if samples.ndim == 4:
         plots.save_grid(path, samples)
     elif samples.shape[1:] == (2,):
@@ -40,7 +40,7 @@ def painter(out: Path, every: int, seed: int, data: DataSet, warn: Callable[[str
         return None
     read_count(every, "picture_every", "epochs between two pictures, 0 for none")
     try:
-        _plots()
+        load_plots()
     except ModuleNotFoundError as error:
         warn(f"no pictures of samples: {error}")
         return None
@@ -61,7 +61,8 @@ def painter(out: Path, every: int, seed: int, data: DataSet, warn: Callable[[str
     return paint
 
 
-def _plots() -> Any:
+def load_plots() -> Any:
+    """Return otgen.plots; raise ModuleNotFoundError with the command that installs matplotlib."""
     try:
         from . import plots
     except ModuleNotFoundError as error:

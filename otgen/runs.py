@@ -20,6 +20,7 @@ from .options import read_count
 from .preset_fields import AEOTPreset, Preset
 from .run_folder import KIND, MODEL, VERSION, Run, begun, model_folder, stored
 from .run_pictures import painter
+from .run_watch import together, watcher
 from .training import TrainOptions
 from .training import load as load_trained
 from .training import train as train_model
@@ -138,13 +139,14 @@ def _train_network(
     }
     if run.done("training", settings):
         return ["training"]
+    watch = watcher(preset, data)
     with torch.random.fork_rng():
         torch.manual_seed(preset.seed)
         model = build(settings["config"])
     run.write()
     history = train_model(
         model, data, options, out=run.out, resume=True, progress=progress,
-        after_epoch=painter(run.out, preset.picture_every, preset.seed, data, warn),
+        after_epoch=together(painter(run.out, preset.picture_every, preset.seed, data, warn), watch),
     )  # fmt: skip
     saved.save(load_trained(run.out, model), run.out / name, notes=_notes(run))
     run.facts["spent"]["training"] = history.seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ EXIT_CODES = (
     "Exit codes: 0 proven, or agreed; 1 bad input, or a disagreement; 2 wrong usage; 3 stopped before the proof; "
     "130 interrupted."
 )
+MODEL_LIBRARIES = ("torch", "lightning_fabric", "safetensors")
 NARROWEST = 80  # columns: a table is folded to this and no further
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -75,6 +77,13 @@ def progress_on(
             shown.update(task, description=line(info))
 
         yield show
+
+
+def check_model_libraries() -> None:
+    """Raise ModuleNotFoundError where a library of the generative models is missing, before one is imported."""
+    missing = [name for name in MODEL_LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(f"generative models need {', '.join(missing)}. Run: pip install 'otgen[models]'")
 
 
 def console() -> Console:

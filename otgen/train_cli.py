@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -14,13 +13,22 @@ from rich.table import Table
 from typer.core import TyperCommand
 
 from . import presets
-from .shell import EXIT_NOT_CONVERGED, AsJson, Debug, Quiet, console, one_line_errors, output, progress_on
+from .shell import (
+    EXIT_NOT_CONVERGED,
+    AsJson,
+    Debug,
+    Quiet,
+    check_model_libraries,
+    console,
+    one_line_errors,
+    output,
+    progress_on,
+)  # fmt: skip
 
 EXIT_CODES = (
     "Exit codes: 0 trained; 1 bad input, a missing package, or a loss that is not finite; 2 wrong usage; 3 the map of "
     "an AE-OT stopped before its tol, and is saved; 130 interrupted: --resume goes on."
 )
-LIBRARIES = ("torch", "lightning_fabric", "safetensors")
 EXAMPLE = "otgen train aeot --data 8gaussians --out runs/aeot --set points=500"
 
 app = typer.Typer()
@@ -74,7 +82,7 @@ def train(
         for name, value in (("--data", data), ("--out", out)):
             if value is None:
                 raise typer.BadParameter("it must be given, or --show.", param_hint=name)
-        _check_libraries()
+        check_model_libraries()
         from . import runs as job
 
         with progress_on(quiet, job.progress_line) as progress:
@@ -101,7 +109,7 @@ def sample(
     """Draw samples of a trained model into a file."""
     with one_line_errors(debug):
         _check_out(out)
-        _check_libraries()
+        check_model_libraries()
         from . import runs as job
         from .run_pictures import picture
 
@@ -114,12 +122,6 @@ def sample(
             np.save(out, found)
         with output():
             typer.echo(f"{n:,} samples of shape {found.shape[1:]} in {out}")
-
-
-def _check_libraries() -> None:
-    missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ModuleNotFoundError(f"generative models need {', '.join(missing)}. Run: pip install 'otgen[models]'")
 
 
 def _check_out(out: Path) -> None:

@@ -21,7 +21,7 @@ DOOR = ("otgen.arrays", "otgen.batches", "otgen.options")
 API = ("otgen", *DOOR, "otgen.autograd", "otgen.transport", "otgen.transport.*")
 COMMAND = (
     "otgen.doctor", "otgen.distance", "otgen.validate", "otgen.demo", "otgen.readers", "otgen.plots", "otgen.maps",
-    "otgen.map_cli", "otgen.train_cli", "otgen.shell", "otgen.comparisons",
+    "otgen.map_cli", "otgen.train_cli", "otgen.evaluate_cli", "otgen.shell", "otgen.comparisons",
 )  # fmt: skip
 MAP: dict[str, tuple[str, ...]] = {
     "otgen_kernels.constants": (),
@@ -73,18 +73,32 @@ MAP: dict[str, tuple[str, ...]] = {
         "otgen.presets",
         "otgen.run_folder",
         "otgen.run_pictures",
+        "otgen.run_watch",
         "otgen.maps",
         "otgen.data*",
         "otgen.transport*",
         "otgen.models*",
         "otgen.training*",
     ),
+    "otgen.run_watch": ("otgen.options", "otgen.data*", "otgen.models*", "otgen.preset_fields", "otgen.training*"),
+    "otgen.judge": (
+        "otgen.options",
+        "otgen.folders",
+        "otgen.run_folder",
+        "otgen.data*",
+        "otgen.models*",
+        "otgen.training*",
+        "otgen.metrics*",
+    ),
+    "otgen.judge_pictures": ("otgen.judge", "otgen.run_pictures", "otgen.run_watch", "otgen.models*"),
+    "otgen.evaluate_cli": ("otgen.shell", "otgen.judge", "otgen.judge_pictures"),
     "otgen.train_cli": ("otgen.shell", "otgen.presets", "otgen.runs", "otgen.run_pictures"),
     "otgen.cli": (*API, *COMMAND),
     "otgen.__main__": ("otgen.cli",),
 }
 TORCH_ROOMS = (
     "otgen.models*", "otgen.training*", "otgen.data*", "otgen.metrics*", "otgen.runs", "otgen.run_pictures",
+    "otgen.run_watch", "otgen.judge", "otgen.judge_pictures",
 )  # fmt: skip
 KERNEL_LIBRARIES = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl", "cupy", "cupyx"}
 # An environment variable has no caller to check it before the kernel layer reads it.
@@ -201,7 +215,10 @@ def test_torch_stays_in_autograd_below_the_models(name: str) -> None:
 
 @pytest.mark.parametrize(
     "library, homes",
-    [("matplotlib", {"otgen.plots"}), ("typer", {"otgen.cli", "otgen.map_cli", "otgen.train_cli", "otgen.shell"})],
+    [
+        ("matplotlib", {"otgen.plots"}),
+        ("typer", {"otgen.cli", "otgen.map_cli", "otgen.train_cli", "otgen.evaluate_cli", "otgen.shell"}),
+    ],
 )
 def test_a_library_has_one_home(library: str, homes: set[str]) -> None:
     users = {name for name in MODULES if any(found.module.split(".")[0] == library for found in imports_of(name))}

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import otgen
-from otgen import cli, runs, train_cli
+from otgen import cli, runs, shell, train_cli
 from otgen.data import toys
 
 pytest.importorskip("safetensors")
@@ -115,7 +115,7 @@ def test_refusals_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert code == 1 and "pictures need matplotlib, which is not installed" in text and "pip install" in text
 
 
-@pytest.mark.parametrize("library", train_cli.LIBRARIES)
+@pytest.mark.parametrize("library", shell.MODEL_LIBRARIES)
 def test_without_the_extra_the_command_that_installs_it_is_named(
     library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,3 +4,4 @@ from . import toys as toys
 from .arrays_file import from_array as from_array
 from .catalogue import load as load
 from .sources import DataSet as DataSet
+from .sources import NoSplit as NoSplit

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .sources import UNBOUNDED, UNIT, DataSet, Stored, check_labels
+from .sources import UNBOUNDED, UNIT, DataSet, NoSplit, Stored, check_labels
 
 LARGEST = float(np.finfo(np.float32).max)
 BLOCK = 1 << 22  # values looked at together, 32 MB in float64
@@ -76,7 +76,7 @@ def _archive(path: Path, key: str | None, split: str) -> tuple[np.ndarray, np.nd
             names = list(archive.files)
             samples, labels = _chosen(path, names, key, split)
             return archive[samples], archive[labels] if labels else None
-    except _Wrong:
+    except (_Wrong, NoSplit):
         raise
     except Exception as error:  # zipfile and NumPy each have their own exceptions here
         raise ValueError(
@@ -99,14 +99,14 @@ def _chosen(path: Path, names: list[str], key: str | None, split: str) -> tuple[
         return key, None
     held = ", ".join(names) or "no array"
     if split != "train":
-        raise _Wrong(f"{path} must hold x_test for split='test'; it holds {held}. Save the held-out samples under it.")
+        raise NoSplit(f"{path} must hold x_test for split='test'; it holds {held}. Save the held-out samples under it.")
     wanted = f"an array '{key}'" if key else "one array, or x, or x_train"
     raise _Wrong(f"{path} must hold {wanted}; it holds {held}. Name one: {path}:KEY.")
 
 
 def _check_split(path: Path, split: str) -> None:
     if split != "train":
-        raise ValueError(
+        raise NoSplit(
             f"{path} holds one array, which is split 'train'; got split={split!r}. Save x_train and x_test in one .npz."
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..doctor import install_command
-from .sources import UNIT, DataSet, decoded, rows
+from .sources import UNIT, DataSet, NoSplit, decoded, rows
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 GREY, COLOUR = ("1", "L"), ("RGB", "P")
@@ -78,10 +78,10 @@ class Pictures:
 def _split_folder(root: Path, split: str) -> Path:
     if any((root / name).is_dir() for name in SPLITS):
         if not (root / split).is_dir():
-            raise FileNotFoundError(f"{root / split} is not a folder. Put the images of split '{split}' there.")
+            raise NoSplit(f"{root / split} is not a folder. Put the images of split '{split}' there.")
         return root / split
     if split != "train":
-        raise FileNotFoundError(
+        raise NoSplit(
             f"{root} must hold folders train and test for split='{split}'; it holds neither. Move held-out images into "
             f"{root / 'test'} and the others into {root / 'train'}."
         )

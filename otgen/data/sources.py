@@ -12,6 +12,10 @@ UNIT = (0.0, 1.0)
 UNBOUNDED = (-math.inf, math.inf)
 
 
+class NoSplit(FileNotFoundError, ValueError):
+    """A set that holds its training samples only."""
+
+
 class Source(Protocol):
     """Samples by number: x[index] of an index array (k,) is a float32 array (k, *shape)."""
 

@@ -10,6 +10,7 @@ from .features import Pixels as Pixels
 from .images import reconstruction_error as reconstruction_error
 from .images import sharpness as sharpness
 from .inception import Inception as Inception
+from .latent import latent_test as latent_test
 from .neighbours import Memorisation as Memorisation
 from .neighbours import Neighbours as Neighbours
 from .neighbours import memorisation as memorisation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,18 @@ from ..options import check_progress, read_count, read_seed
 from . import images, neighbours, scores, toys
 from .door import read_images, read_samples
 from .features import Extractor, Pixels
+from .latent import latent_test, read_codes
 
 K, K_DENSITY = 3, 5
 BETTER = {
     "fid": "lower", "kid": "lower", "w1": "lower", "energy_distance_squared": "lower", "precision": "higher",
-    "recall": "higher", "density": "higher", "coverage": "higher", "memorisation_ratio": "1",
-    "memorisation_below": "0.5", "sharpness": "reference", "reconstruction_error": "lower", "modes_covered": "higher",
+    "recall": "higher", "density": "higher", "coverage": "higher", "sharpness": "reference",
+    "memorisation_ratio": "1", "memorisation_below": "0.5", "reconstruction_error": "lower",
+    "reconstruction_fid": "lower", "latent_energy": "lower", "latent_p_value": "not near 0", "modes_covered": "higher",
     "within_3_sd": "0.9889", "within_4_sd": "0.9997", "between_modes": "0", "spread_ratio": "1",
+    "critic_w1": "exact", "critic_difference": "exact",
 }  # fmt: skip
-"""What a score should be: lower, higher, that of the reference, or near a number."""
+"""What a score should be: lower, higher, near a number, or that of the reference or of the exact solver."""
 
 
 def evaluate(
@@ -28,8 +31,9 @@ def evaluate(
     reference: Any,
     *,
     extractor: Extractor | None = None,
-    held_out: Any = None,
+    training: Any = None,
     reconstructed: tuple[Any, Any] | None = None,
+    latent: tuple[Any, Any] | None = None,
     toy: str | None = None,
     subsets: int = scores.SUBSETS,
     w1_points: int = 2_000,
@@ -39,16 +43,19 @@ def evaluate(
     """Judge samples (n, *shape) by reference (m, *shape), true samples; images (C, H, W) have values in [0, 1].
 
     In the features of `extractor` (None: the samples themselves): fid, kid, w1 (of w1_points a side at most),
-    energy_distance_squared, precision, recall, density, coverage. On pixels: sharpness of images; with held_out (l,
-    *shape), of true samples that were not trained on where `reference` was, memorisation; with reconstructed = (x, of
-    the same shape), reconstruction_error. With `toy`, the name of a toy set, what its density says.
+    energy_distance_squared, precision, recall, density, coverage. On pixels: sharpness of images; with training (l,
+    *shape), what the model was trained on and `reference` is not of, memorisation. With reconstructed = (x, what the
+    model makes of its codes), reconstruction_error, and reconstruction_fid, of the latter to reference. With latent =
+    (codes of true samples, codes that are decoded to new ones), the energy test of whether these have one law. With
+    `toy`, the name of a toy set, what its density says. samples None leaves out what is said of them.
 
     Returns {"samples": n, "reference": m, "extractor": {"name", ...}, "scores": {score: {"value", "extractor", ...}}},
     plain numbers that JSON holds; kid has its "sd" over subsets, sharpness its "reference" value. progress is called
     with {"score", "seconds"} after each. Raises ValueError or TypeError for bad input, before anything is worked out.
     Cost: about n m k for k features, and one transport problem.
     """
-    x, y, rest = _read(samples, reference, held_out, reconstructed)
+    given = _read(samples, reference, training, reconstructed)
+    codes = None if latent is None else read_codes(latent)
     extractor = Pixels() if extractor is None else _check_extractor(extractor)
     read_count(subsets, "subsets", "subsets")
     read_count(w1_points, "w1_points")
@@ -57,13 +64,25 @@ def evaluate(
     if toy is not None:
         toys.facts(toy)
     report = _Report(progress)
-    features = [np.asarray(extractor.extract(side)) for side in (x, y)]
-    _in_features(report, features, extractor.name, subsets=subsets, w1_points=w1_points, seed=seed)
-    _on_pixels(report, x, y, rest)
-    if toy is not None:
-        _of_toy(report, toys.toy_scores(x, toy))
-    facts = {"name": extractor.name, "features": int(features[0].shape[1]), **getattr(extractor, "facts", {})}
-    return {"samples": len(x), "reference": len(y), "extractor": facts, "scores": report.found}
+    of_reference = np.asarray(extractor.extract(given["reference"]))
+    if "samples" in given:
+        features = [np.asarray(extractor.extract(given["samples"])), of_reference]
+        _in_features(report, features, extractor.name, subsets=subsets, w1_points=w1_points, seed=seed)
+        _on_pixels(report, given)
+    if "original" in given:
+        error = images.reconstruction_error(given["original"], given["reconstructed"])
+        report.add("reconstruction_error", error, "pixels")
+        rebuilt = np.asarray(extractor.extract(given["reconstructed"]))
+        report.add("reconstruction_fid", scores.fid(rebuilt, of_reference), extractor.name)
+    if codes is not None:
+        found = latent_test(*codes, seed=seed)
+        report.add("latent_energy", found.statistic, "codes", points=len(codes[0]))
+        report.add("latent_p_value", found.p_value, "codes", permutations=found.n_permutations)
+    if toy is not None and "samples" in given:
+        _of_toy(report, toys.toy_scores(given["samples"], toy))
+    facts = {"name": extractor.name, "features": int(of_reference.shape[1]), **getattr(extractor, "facts", {})}
+    counts = {name: len(given.get(name, ())) for name in ("samples", "reference")}
+    return {**counts, "extractor": facts, "scores": report.found}
 
 
 def render(report: dict[str, Any]) -> str:
@@ -71,7 +90,7 @@ def render(report: dict[str, Any]) -> str:
     facts = report["extractor"]
     accuracy = f", test accuracy {facts['accuracy']:.4f}" if "accuracy" in facts else ""
     lines = [
-        f"{report['samples']} samples against {report['reference']}; extractor {facts['name']} "
+        f"{report['samples']:,} samples against {report['reference']:,}; extractor {facts['name']} "
         f"({facts['features']} features{accuracy})"
     ]
     rows = [("score", "value", "in", "should be")]
@@ -80,8 +99,13 @@ def render(report: dict[str, Any]) -> str:
         value += f" +- {row['sd']:.2g}" if "sd" in row else f" of {row['of']}" if "of" in row else ""
         aim = f"{row['reference']:.6g}" if "reference" in row else BETTER[name]
         rows.append((name, value, row["extractor"], aim))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join(lines + ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows])
+    return "\n".join(lines + columns(rows))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines of text, a column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
 class _Report:
@@ -109,17 +133,15 @@ def _in_features(report: _Report, features: list[np.ndarray], name: str, *, subs
         report.add(score, value, name, k=K if score in ("precision", "recall") else K_DENSITY)
 
 
-def _on_pixels(report: _Report, x: np.ndarray, y: np.ndarray, rest: dict[str, np.ndarray]) -> None:
+def _on_pixels(report: _Report, given: dict[str, np.ndarray]) -> None:
+    x, y = given["samples"], given["reference"]
     if x.ndim == 4 and min(x.shape[2:]) >= 3:
         report.add("sharpness", images.sharpness(x), "pixels", reference=images.sharpness(y))
-    if "held_out" in rest:
-        flat = (side.reshape(len(side), -1) for side in (x, y, rest["held_out"]))
+    if "training" in given:
+        flat = (side.reshape(len(side), -1) for side in (x, given["training"], y))
         ratio, below = neighbours.memorisation(*flat)
         report.add("memorisation_ratio", ratio, "pixels")
         report.add("memorisation_below", below, "pixels")
-    if "original" in rest:
-        error = images.reconstruction_error(rest["original"], rest["reconstructed"])
-        report.add("reconstruction_error", error, "pixels")
 
 
 def _of_toy(report: _Report, found: toys.ToyScores) -> None:
@@ -130,10 +152,11 @@ def _of_toy(report: _Report, found: toys.ToyScores) -> None:
     report.add("spread_ratio", found.spread, "plane")
 
 
-def _read(samples: Any, reference: Any, held_out: Any, pair: Any) -> tuple[np.ndarray, np.ndarray, dict]:
-    x = read_samples(samples, "samples")
-    read = read_images if x.ndim == 4 else read_samples
-    given = {"samples": x, "reference": reference, "held_out": held_out}
+def _read(samples: Any, reference: Any, training: Any, pair: Any) -> dict[str, np.ndarray]:
+    """The sets that were given, by name, all of one shape of sample."""
+    y = read_samples(reference, "reference")
+    read = read_images if y.ndim == 4 else read_samples
+    given = {"reference": y, "samples": samples, "training": training}
     if pair is not None:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise ValueError(
@@ -143,14 +166,14 @@ def _read(samples: Any, reference: Any, held_out: Any, pair: Any) -> tuple[np.nd
         given |= {"original": pair[0], "reconstructed": pair[1]}
     found = {name: read(value, name) for name, value in given.items() if value is not None}
     for name, value in found.items():
-        if value.shape[1:] != x.shape[1:]:
+        if value.shape[1:] != y.shape[1:]:
             raise ValueError(
-                f"{name} must hold samples of shape {x.shape[1:]}, as samples does; got {value.shape[1:]}. Match them."
+                f"{name} must hold samples of shape {y.shape[1:]}, as reference; got {value.shape[1:]}. Match them."
             )
     for name, least in (("samples", K), ("reference", K_DENSITY)):
-        if len(found[name]) <= least:
+        if name in found and len(found[name]) <= least:
             raise ValueError(f"{name} must hold more than {least} samples; got {len(found[name])}. Draw more.")
-    return found.pop("samples"), found.pop("reference"), found
+    return found
 
 
 def _check_extractor(extractor: Any) -> Extractor:

@@ -16,6 +16,8 @@ from .bounds import GeneralisationBound as GeneralisationBound
 from .bounds import generalisation_bound as generalisation_bound
 from .catalogue import MODELS as MODELS
 from .catalogue import build as build
+from .critic import CriticScore as CriticScore
+from .critic import critic_score as critic_score
 from .duality import DualityGap as DualityGap
 from .iwgan import IWGAN as IWGAN
 from .protocol import Autoencoder as Autoencoder

@@ -87,6 +87,15 @@ class VAE(Autoencoder):
         mean, log_variance = self.through("encoder", x, (2 * self.code,)).chunk(2, dim=1)
         return mean, log_variance
 
+    def draw_codes(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Codes (n, code) of x (n, *shape), one drawn from each q(z|x); in eval mode, without gradient."""
+
+        def draw(part: Tensor) -> Tensor:
+            mean, log_variance = self.posterior(part)
+            return mean + (0.5 * log_variance).exp() * self.noise(mean.shape, generator)
+
+        return self.evaluate(draw, self.read(x, "x"))
+
     def _parts(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """log p(x|z) (n,), z = m + exp(l / 2) noise, and KL(q(z|x) | prior) (n,)."""
         mean, log_variance = self.posterior(x)

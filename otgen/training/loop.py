@@ -24,7 +24,7 @@ from .team import Team, players_of, start
 
 
 class Stop(Exception):
-    """What `after_epoch` raises to end a run well before its last step."""
+    """What `after_epoch` raises to end a run well before its last step; Stop({name: value}) joins the log first."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,11 @@ def _after_epoch(function: Any, model: Any, epoch: int, team: Team, fabric: Any)
     if fabric.is_global_zero:
         with team.resting(), torch.random.fork_rng(_cuda(fabric)):
             try:
-                found = {name: float(value) for name, value in (function(model, epoch) or {}).items()}
-            except Stop:
+                told = function(model, epoch) or {}
+            except Stop as reason:
+                told = reason.args[0] if reason.args else {}
                 stop += 1
+            found = {name: float(value) for name, value in told.items()}
     return found, bool(fabric.all_reduce(stop, reduce_op="sum").item())
 
 

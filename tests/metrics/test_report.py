@@ -28,24 +28,28 @@ def sets(rng):
 
 
 def test_every_score_is_that_of_its_function(sets):
-    x, y, held_out = sets
+    x, y, training = sets
     told: list = []
+    codes = x[:, 0, 0], y[:, 0, 1]
     found = metrics.evaluate(
-        x, y, extractor=Means(), held_out=held_out, reconstructed=(y, y * 0.5), subsets=3, w1_points=10, seed=4,
-        progress=told.append,
+        x, y, extractor=Means(), training=training, reconstructed=(y, y * 0.5), latent=codes, subsets=3, w1_points=10,
+        seed=4, progress=told.append,
     )  # fmt: skip
     assert (found["samples"], found["reference"]) == (12, 14)
     assert found["extractor"] == {"name": "means", "features": 9}
     rows, (u, v) = found["scores"], (Means().extract(x), Means().extract(y))
     values = {name: row["value"] for name, row in rows.items()}
     near = metrics.neighbour_scores(u, v)
-    copies = metrics.memorisation(*(side.reshape(len(side), -1) for side in sets))
+    copies = metrics.memorisation(*(side.reshape(len(side), -1) for side in (x, training, y)))
+    latent = metrics.latent_test(*codes, seed=4)
     kid = metrics.kid(u, v, subsets=3, seed=4)
     assert values == {
         "fid": metrics.fid(u, v), "kid": kid.mean, "w1": metrics.exact_w1(u, v, points=10, seed=4),
         "energy_distance_squared": metrics.energy(u, v), **near._asdict(), "sharpness": metrics.sharpness(x),
         "memorisation_ratio": copies.ratio, "memorisation_below": copies.below,
         "reconstruction_error": metrics.reconstruction_error(y, y * 0.5),
+        "reconstruction_fid": metrics.fid(Means().extract(y * 0.5), v), "latent_energy": latent.statistic,
+        "latent_p_value": latent.p_value,
     }  # fmt: skip
     assert rows["kid"]["sd"] == kid.sd and rows["sharpness"]["reference"] == metrics.sharpness(y)
     assert rows["w1"]["points"] == 10 and rows["recall"]["k"] == 3 and rows["coverage"]["k"] == 5
@@ -53,9 +57,18 @@ def test_every_score_is_that_of_its_function(sets):
     assert {name for name, space in spaces.items() if space == "pixels"} == {
         "sharpness", "memorisation_ratio", "memorisation_below", "reconstruction_error",
     }  # fmt: skip
-    assert set(spaces.values()) == {"means", "pixels"}
+    assert set(spaces.values()) == {"means", "pixels", "codes"}
+    assert rows["latent_energy"]["points"] == 12
     assert [one["score"] for one in told] == list(rows)
     assert json.loads(json.dumps(found)) == found
+
+
+def test_without_samples_there_is_what_a_model_makes_of_true_ones(sets):
+    _, y, _ = sets
+    found = metrics.evaluate(None, y, extractor=Means(), reconstructed=(y, y))
+    assert list(found["scores"]) == ["reconstruction_error", "reconstruction_fid"] and found["samples"] == 0
+    assert found["scores"]["reconstruction_error"]["value"] == 0
+    assert found["scores"]["reconstruction_fid"]["value"] == pytest.approx(0, abs=1e-9)
 
 
 def test_vectors_and_toys():
@@ -69,8 +82,8 @@ def test_vectors_and_toys():
 
 
 def test_the_table_names_the_space_of_every_number(sets):
-    x, y, held_out = sets
-    found = metrics.evaluate(x, y, extractor=Means(), held_out=held_out, subsets=2)
+    x, y, training = sets
+    found = metrics.evaluate(x, y, extractor=Means(), training=training, subsets=2)
     found["extractor"]["accuracy"] = 0.98
     first, head, *lines = metrics.render(found).splitlines()
     assert first == "12 samples against 14; extractor means (9 features, test accuracy 0.9800)"
@@ -85,12 +98,13 @@ def test_the_table_names_the_space_of_every_number(sets):
 
 
 def test_bad_input(sets):
-    x, y, held_out = sets
+    x, y, training = sets
     cases = [
         ("samples must hold more than 3 samples; got 3. Draw more", (x[:3], y), {}),
         ("reference must hold more than 5 samples; got 5", (x, y[:5]), {}),
-        (r"reference must hold samples of shape \(1, 4, 5\), as samples does; got \(1, 3, 5\)", (x, y[:, :, :3]), {}),
-        (r"held_out must hold samples of shape \(1, 4, 5\)", (x, y), {"held_out": held_out[..., :2]}),
+        (r"samples must hold samples of shape \(1, 3, 5\), as reference; got \(1, 4, 5\)", (x, y[:, :, :3]), {}),
+        (r"training must hold samples of shape \(1, 4, 5\)", (x, y), {"training": training[..., :2]}),
+        ("latent must be a pair", (x, y), {"latent": x}),
         (r"samples must have values in \[0, 1\]", (x - 1, y), {}),
         ("reference must be finite", (x, y * math.nan), {}),
         ("reconstructed must be a pair", (x, y), {"reconstructed": x}),
