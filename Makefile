@@ -45,7 +45,7 @@ $(VENV)/made.stamp:
 	@touch $@
 
 $(VENV)/demo.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
-	$(PIP) --editable '.[plot,validate]'
+	$(PIP) --editable '.[models,plot,validate]'
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt

@@ -216,12 +216,11 @@ def demo(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Certified W1 and W2 between two generated shapes: pictures, timings and a JSON report."""
+    """Certified W1 and W2 between two shapes, a map, and AE-OT on digits: pictures, timings and a JSON report."""
     with one_line_errors(debug):
         from . import demo as demonstration
-        from .distance import progress_line
 
-        with progress_on(quiet, progress_line) as progress:
+        with progress_on(quiet, demonstration.progress_line) as progress:
             report = demonstration.run(out, progress=progress)
         with output():
             typer.echo(demonstration.told(report))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from scipy.spatial.distance import cdist
 
 import otgen
 
-from . import doctor, maps
+from . import distance, doctor, maps
 
-__all__ = ["heart", "proven", "run", "star", "told"]
+__all__ = ["heart", "progress_line", "proven", "run", "star", "told"]
 
 POINTS = 2_000
 SIZES = (250, 500, 1_000, 2_000, 4_000, 8_000)
@@ -26,6 +27,8 @@ JUMPS = 0.9  # quantile of the neighbours' angles beyond which the map is said t
 TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 PICTURES = ("plan.png", "interpolation.png", "cells.png", "jumps.png", "timings.png")
+
+MODEL_LIBRARIES = ("torch", "sklearn", "safetensors", "lightning_fabric")  # of the generative part, left out without
 
 Progress = Callable[[dict[str, Any]], None] | None
 
@@ -53,6 +56,8 @@ def star(n: int, rng: np.random.Generator) -> np.ndarray:
 
 def run(out: Path, *, progress: Progress = None, sizes: tuple[int, ...] = SIZES) -> dict[str, Any]:
     """Solve, draw, time; write plan.png, interpolation.png, cells.png, jumps.png, timings.png and report.json to `out`.
+
+    With the libraries of `otgen[models]` also AE-OT on digits: digits.png, and the run in aeot/.
 
     Raises ModuleNotFoundError where matplotlib is missing, OSError where `out` cannot be written, KeyboardInterrupt
     where a solve was interrupted: nothing is drawn of a part.
@@ -86,6 +91,7 @@ def run(out: Path, *, progress: Progress = None, sizes: tuple[int, ...] = SIZES)
         {name: [row["seconds"] for row in rows] for name, rows in timings.items()},
     )
 
+    models = _models(out, progress)
     machine = doctor.examine()
     report = {
         "points": POINTS,
@@ -94,11 +100,30 @@ def run(out: Path, *, progress: Progress = None, sizes: tuple[int, ...] = SIZES)
         "entropic": entropic,
         "map": maps.report(fitted, fit_seconds),
         "timings": timings,
+        "models": models,
         "machine": {key: machine[key] for key in ("python", "versions", "threads", "cpu")},
-        "files": [str(out / name) for name in (*PICTURES, "report.json")],
+        "files": [*(str(out / name) for name in (*PICTURES, "report.json")), *(models or {}).get("files", ())],
     }
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
+
+
+def _models(out: Path, progress: Progress) -> dict[str, Any] | None:
+    """The report on AE-OT; None where its libraries are not installed."""
+    if any(find_spec(name) is None for name in MODEL_LIBRARIES):
+        return None
+    from . import demo_models
+
+    return demo_models.run(out, progress=progress)
+
+
+def progress_line(info: dict[str, Any]) -> str:
+    """A report of progress in words: of a solver, or of the models."""
+    if "level" in info:
+        return distance.progress_line(info)
+    from . import demo_models
+
+    return demo_models.progress_line(info)
 
 
 def _plots() -> Any:
@@ -183,6 +208,7 @@ def proven(report: dict[str, Any]) -> bool:
         *report["distances"].values(),
         report["entropic"],
         report["map"],
+        report["models"] or {},
         *(row for rows in report["timings"].values() for row in rows),
     ]
     return all(row.get("converged", True) for row in rows)
@@ -212,4 +238,11 @@ def told(report: dict[str, Any]) -> str:
     for n, found in by_size.items():
         cells = (f"{found[name]:.3f} s" if name in found else "-" for name in report["timings"])
         lines.append(f"{n:>8,}" + "".join(f"{cell:>12}" for cell in cells))
+    lines.append("")
+    if report["models"] is None:
+        lines.append("AE-OT on digits is left out: pip install 'otgen[models]'")
+    else:
+        from . import demo_models
+
+        lines.append(demo_models.told(report["models"]))
     return "\n".join([*lines, "", *report["files"]])

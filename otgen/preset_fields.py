@@ -23,7 +23,7 @@ OPTIMIZER = ("optimizer", "lr", "betas")
 DATA = ("points", "size")
 MAP = ("source", "method", "tol", "max_time", "max_samples")
 ANGLE = ("theta", "quantile")
-OTHERS = ("picture_every", "autoencoder", "watch_every", "watch_points", "gap_budget", "stop_gap")
+OTHERS = ("least_steps", "picture_every", "autoencoder", "watch_every", "watch_points", "gap_budget", "stop_gap")
 EITHER = (("steps", "epochs"), ANGLE)  # to set the one is to leave the other out
 
 
@@ -32,7 +32,8 @@ class Preset:
     """What every model has.
 
     code, width, norm: of its networks, as in `otgen.models.nets`; steps to log_every: as in TrainOptions; optimizer,
-    lr and betas (adam, adamw): of all players, but where PLAYER_lr differs; points: drawn of a toy set; size: pixels of
+    lr and betas (adam, adamw): of all players, but where PLAYER_lr differs; least_steps: of a
+    small set, whose epochs would be fewer; points: drawn of a toy set; size: pixels of
     a side, of a folder of images; picture_every: epochs between two pictures of samples, 0 for none.
     """
 
@@ -45,6 +46,7 @@ class Preset:
     norm: str | None = None
     steps: int | None = None
     epochs: int | None = None
+    least_steps: int = 0
     batch: int = 128
     optimizer: str = "adam"
     lr: float = 1e-3
@@ -68,15 +70,19 @@ class Preset:
         own = {name: value for name, value in dataclasses.asdict(self).items() if name not in outside}
         return {"model": self.MODEL, "shape": list(shape), **self.FIXED, **own}
 
-    def training(self) -> dict[str, Any]:
-        """What TrainOptions takes."""
+    def training(self, n: int) -> dict[str, Any]:
+        """What TrainOptions takes, for n samples."""
         usual: dict[str, Any] = {"name": self.optimizer, "lr": self.lr}
         if self.betas is not None:
             usual["betas"] = list(self.betas)
         rates = {player: getattr(self, f"{player}_lr", None) for player in self.PLAYERS}
         each = {player: usual if rate is None else usual | {"lr": rate} for player, rate in rates.items()}
         same = all(settings == usual for settings in each.values())
-        return {name: getattr(self, name) for name in TRAINING} | {"optimizer": usual if same else each}
+        settings = {name: getattr(self, name) for name in TRAINING} | {"optimizer": usual if same else each}
+        if self.epochs is not None:
+            fewest = -(-self.least_steps // max(n // self.batch, 1))
+            settings["epochs"] = max(self.epochs, fewest)
+        return settings
 
     def data(self) -> dict[str, Any]:
         """What `otgen.data.load` takes beside a name."""

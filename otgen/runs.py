@@ -66,7 +66,7 @@ def train(
     else:
         chosen = preset_fields.changed(stored(out, model, before), changes)
         samples = load_data(data, root=root, **chosen.data())
-    options = TrainOptions(**chosen.training())
+    options = TrainOptions(**chosen.training(len(samples)))
     facts = {
         "otgen": KIND, "version": VERSION, "model": model, "data": str(data),
         "preset": vars(chosen), "phases": {}, "spent": {}, "shape": list(samples.shape),

@@ -58,7 +58,14 @@ MAP: dict[str, tuple[str, ...]] = {
         "otgen.discrepancy_problems",
         "otgen.validate_rows",
     ),
-    "otgen.demo": (*API, "otgen.doctor", "otgen.maps", "otgen.plots"),
+    "otgen.demo": (*API, "otgen.doctor", "otgen.distance", "otgen.maps", "otgen.plots", "otgen.demo_models"),
+    "otgen.demo_models": (
+        "otgen.runs",
+        "otgen.run_folder",
+        "otgen.run_pictures",
+        "otgen.judge",
+        "otgen.judge_pictures",
+    ),
     "otgen.maps": ("otgen.transport*", "otgen.doctor", "otgen.readers", "otgen.plots"),
     "otgen.shell": (),
     "otgen.map_cli": ("otgen.shell", "otgen.maps"),
@@ -98,7 +105,7 @@ MAP: dict[str, tuple[str, ...]] = {
 }
 TORCH_ROOMS = (
     "otgen.models*", "otgen.training*", "otgen.data*", "otgen.metrics*", "otgen.runs", "otgen.run_pictures",
-    "otgen.run_watch", "otgen.judge", "otgen.judge_pictures",
+    "otgen.run_watch", "otgen.judge", "otgen.judge_pictures", "otgen.demo_models",
 )  # fmt: skip
 KERNEL_LIBRARIES = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl", "cupy", "cupyx"}
 # An environment variable has no caller to check it before the kernel layer reads it.

@@ -25,7 +25,7 @@ def test_every_preset_makes_a_model_whose_players_have_optimisers(model: str, ki
     preset = presets.of(model, SHAPES[kind], name)
     small = dataclasses.replace(preset, width=4, **({"critic_width": 4} if hasattr(preset, "critic_width") else {}))
     made = build(small.config(SHAPES[kind]))
-    options = TrainOptions(**preset.training())
+    options = TrainOptions(**preset.training(60_000))
     options.check_players(made.PLAYERS)
     assert made.code == preset.code and options.batch == preset.batch
     rates = {player: options.optimizer_of(player)["lr"] for player in made.PLAYERS}
@@ -34,8 +34,13 @@ def test_every_preset_makes_a_model_whose_players_have_optimisers(model: str, ki
 
 def test_the_published_numbers() -> None:
     wae = presets.of("wae-gan", (1, 28, 28), "paper")
-    options = TrainOptions(**wae.training())
+    options = TrainOptions(**wae.training(60_000))
     assert (wae.code, wae.batch, wae.epochs) == (8, 100, 100)
+    cpu = presets.of("vae", (1, 28, 28), "cpu")
+    assert cpu.training(60_000)["epochs"] == cpu.epochs == 10
+    assert (
+        cpu.training(1_500)["epochs"] * (1_500 // cpu.batch) >= cpu.least_steps == 1_500
+    )  # few samples are seen more often
     assert build(dataclasses.replace(wae, width=4).config((1, 28, 28))).weight == 10.0
     assert options.optimizer_of("autoencoder") | {"eps": 0} == {
         "name": "adam", "lr": 1e-3, "betas": [0.5, 0.999], "eps": 0, "weight_decay": 0.0,
@@ -43,7 +48,10 @@ def test_the_published_numbers() -> None:
     assert options.optimizer_of("adversary")["lr"] == 5e-4
     assert options.schedule == {"name": "step", "at": [0.3, 0.5], "factors": [0.5, 0.2]}
     clip = presets.of("wgan-clip", (1, 28, 28), "paper")
-    assert clip.training()["optimizer"] == {"name": "rmsprop", "lr": 5e-5} and clip.config((1, 28, 28))["clip"] == 0.01
+    assert (
+        clip.training(60_000)["optimizer"] == {"name": "rmsprop", "lr": 5e-5}
+        and clip.config((1, 28, 28))["clip"] == 0.01
+    )
     toys = presets.of("wgan-gp", (2,), "paper")
     assert (toys.width, toys.batch, toys.config((2,))["weight"], toys.lr) == (512, 256, 0.1, 1e-4)
     assert presets.of("iwgan", (2,), "paper").width == (512, 256, 128, 64)
@@ -70,7 +78,7 @@ def test_a_field_is_read_by_its_type() -> None:
 
 def test_of_two_fields_that_exclude_each_other_the_one_that_is_set_stays() -> None:
     preset = presets.of("ae", (1, 8, 8))
-    assert preset.epochs == 20
+    assert preset.epochs == 10
     assert (changed(preset, ["steps=7"]).steps, changed(preset, ["steps=7"]).epochs) == (7, None)
     assert changed(preset, ["steps=7", "epochs=2"]).epochs == 2  # and TrainOptions refuses both
     toy = changed(presets.of("aeot", (2,)), ["quantile=0.8"])

@@ -29,7 +29,7 @@ KEEP = 16
 KEEP_LOW = 8
 """Sites listed of a sample, and of one of a source of few coordinates, whose cells have few neighbours."""
 
-SOBOL_DIMS = 8
+SOBOL_DIMS = 4
 """Coordinates of a source up to which Sobol points are drawn: beyond, a block of iid samples is its own honest test."""
 
 FIRST = 2
