@@ -19,14 +19,14 @@ SCORES = ("fid", "recall", "coverage", "memorisation_ratio", "reconstruction_fid
 Progress = Callable[[dict[str, Any]], None] | None
 
 
-def run(out: Path, *, progress: Progress = None, changes: tuple[str, ...] = CHANGES) -> dict[str, Any]:
+def run(out: Path, *, progress: Progress = None) -> dict[str, Any]:
     """Train AE-OT in out/aeot (a run that is there is gone on with), draw a grid of samples, judge; return a report.
 
     Raises ModuleNotFoundError where a library is missing, OSError where `out` cannot be written.
     """
     folder = out / "aeot"
     known = (folder / FILE).exists()
-    trained = runs.train("aeot", DATA, folder, changes=() if known else changes, resume=known, progress=progress)
+    trained = runs.train("aeot", DATA, folder, changes=() if known else CHANGES, resume=known, progress=progress)
     picture(out / GRID, runs.sample(folder, SHOWN, seed=SEED))
     judged, what = judge.judge(folder, seed=SEED, progress=progress)
     drawn = draw(folder, what, warn=lambda _: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ def test_the_demo_writes_its_pictures_and_a_proven_report(tmp_path: Path, monkey
     from matplotlib.image import imread
 
     monkeypatch.setattr(demo, "POINTS", 120)
+    monkeypatch.setattr(demo, "MODEL_LIBRARIES", ("no_such_library",))
     report = demo.run(tmp_path / "new" / "demo", sizes=(20, 40))
     assert json.loads((tmp_path / "new" / "demo" / "report.json").read_text()) == report
     for name in ("W1", "W2"):
@@ -33,6 +35,38 @@ def test_the_demo_writes_its_pictures_and_a_proven_report(tmp_path: Path, monkey
     assert [row["n"] for row in report["timings"]["otgen W1"]] == [20, 40]
     text = demo.told(report)
     assert "W1 = " in text and "proven" in text and all(path in text for path in report["files"])
+    assert report["models"] is None and "AE-OT on digits is left out: pip install" in text and demo.proven(report)
+
+
+def test_aeot_on_digits_is_trained_sampled_and_judged(tmp_path: Path, monkeypatch) -> None:
+    for library in demo.MODEL_LIBRARIES:
+        pytest.importorskip(library)
+    from matplotlib.image import imread
+
+    from otgen import demo_models, judge
+
+    def trained(train: Any, test: Any, **_: Any) -> Any:
+        return judge.Pixels()
+
+    monkeypatch.setattr(judge.LeNet, "trained", trained)
+    few = ("steps=40", "width=4", "tol=5", "max_samples=20000")
+    monkeypatch.setattr(demo_models, "CHANGES", (*demo_models.CHANGES, *few))
+    told: list[str] = []
+    report = demo_models.run(tmp_path, progress=lambda info: told.append(demo_models.progress_line(info)))
+    scores = report["evaluation"]["scores"]
+    assert set(demo_models.SCORES) <= set(scores) and report["training"]["phases"]["map"]["seconds"] > 0
+    assert imread(tmp_path / demo_models.GRID).shape[0] > 300 and all(Path(path).exists() for path in report["files"])
+    words = [line.split()[0] for line in told]
+    assert words.index("step") < words.index("codes") < words.index("map:") < words.index("fid")
+    text = demo_models.told(report)
+    assert "AE-OT on digits: " in text and f"recall {scores['recall']['value']:.3g}" in text
+    again = demo_models.run(tmp_path)  # what is trained is only judged
+    assert again["training"]["skipped"][:2] == ["training", "codes"]
+
+
+def test_progress_is_told_whoever_makes_it() -> None:
+    assert demo.progress_line({"level": 1, "levels": 2, "round": 3, "arcs": 10}).startswith("level 1/2")
+    assert demo.progress_line({"score": "fid", "seconds": 2.0}) == "fid after 2 s"
 
 
 def test_pot_beside_it_says_the_same(tmp_path: Path, monkeypatch) -> None:
