@@ -49,7 +49,7 @@ def _of_model(plots: Any, judged: Judged) -> Iterator[tuple[str, Callable[[Path]
     if ends is not None and images and len(ends) >= 2 * ROWS:
         yield "interpolations", lambda path: plots.save_interpolations(path, _between(judged, ends))
     if judged.codes is not None and judged.codes.shape[1] >= 2:
-        clouds = {"of true samples": judged.codes[:POINTS]}
+        clouds = {"codes of the data": judged.codes[:POINTS]}
         if judged.drawn is not None:
             clouds["drawn"] = judged.drawn[:POINTS]
         yield "codes", lambda path: plots.save_pair_plot(path, clouds)

@@ -227,7 +227,7 @@ class IWGANPreset(WGANPreset):
 def changed(preset: P, assignments: Iterable[str]) -> P:
     """The preset with fields set as "field=value", each read by the type of its field; none is None.
 
-    Tuples are numbers with commas between them, dicts JSON. Raises ValueError for an unknown field or another type.
+    Tuples are numbers with commas between them, dicts JSON. Epochs that are asked for have no least_steps. Raises ValueError for an unknown field or another type.
     """
     hints, values = hints_of(type(preset)), {}
     for text in assignments:
@@ -240,6 +240,8 @@ def changed(preset: P, assignments: Iterable[str]) -> P:
     for one, other in (*EITHER, *(pair[::-1] for pair in EITHER)):
         if values.get(one) is not None and other in hints:
             values.setdefault(other, None)
+    if "epochs" in values:
+        values.setdefault("least_steps", 0)
     return dataclasses.replace(preset, **values)
 
 

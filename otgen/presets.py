@@ -118,7 +118,7 @@ PRESETS: dict[str, dict[str, dict[str, Preset]]] = {
     "aeot": {
         "vectors": {"toy": AEOTPreset(**TOY, autoencoder=None, theta=0.2)},
         "images": {
-            "cpu": AEOTPreset(**CPU, source="normal", quantile=0.3, tol=0.2, max_time=900.0),
+            "cpu": AEOTPreset(**CPU, source="normal", quantile=0.25, tol=0.2, max_time=900.0),
             "paper": AEOTPreset(**AE_PAPER, source="uniform"),
         },
     },

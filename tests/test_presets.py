@@ -80,6 +80,7 @@ def test_of_two_fields_that_exclude_each_other_the_one_that_is_set_stays() -> No
     preset = presets.of("ae", (1, 8, 8))
     assert preset.epochs == 10
     assert (changed(preset, ["steps=7"]).steps, changed(preset, ["steps=7"]).epochs) == (7, None)
+    assert changed(preset, ["epochs=2"]).training(1_500)["epochs"] == 2  # those asked for
     assert changed(preset, ["steps=7", "epochs=2"]).epochs == 2  # and TrainOptions refuses both
     toy = changed(presets.of("aeot", (2,)), ["quantile=0.8"])
     assert isinstance(toy, AEOTPreset) and toy.theta is None and toy.quantile == 0.8

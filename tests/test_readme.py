@@ -68,9 +68,12 @@ def test_the_shell_lines_run(tmp_path: Path) -> None:
     for line in lines:
         command = [sys.executable, "-m", "otgen", *shlex.split(line, comments=True)[1:]]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0 and re.search("converged +yes", done.stdout), done.stderr
+        assert done.returncode == 0, done.stderr
         shown.append(done.stdout)
-    exact, entropic = shown
+    exact, entropic, trained, _, judged = shown
+    assert all(re.search("converged +yes", text) for text in (exact, entropic))
+    assert "aeot on 8gaussians" in trained and re.search("modes_covered +8 of 8", judged)
+    assert (tmp_path / "grid.png").exists()
     assert "1.414213562373" in exact and "1.41421356 to 1.41421356" in entropic
 
 

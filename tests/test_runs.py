@@ -186,7 +186,7 @@ def test_what_a_run_refuses_leaves_no_folder(tmp_path) -> None:
         (("ae", "moons", ["code=0"]), "code must be an int >= 1"),
         (("ae", "moons", ["steps=1", "epochs=1"]), "one of steps and epochs must be given"),
         (("aeot", "moons", ["source=sphere"]), "source must be a function sampler"),
-        (("aeot", images, ["method=newton"]), "method='newton' needs targets in 2 or 3 dimensions; y has 8"),
+        (("aeot", images, ["method=newton"]), "method='newton' needs targets in 2 or 3 dimensions; y has 16"),
         (("aeot", images, ["tol=0"]), "tol must be a number >= 1e-05"),
         (("aeot", images, ["autoencoder=none"]), "autoencoder must be ae or the folder of a run for images"),
         (("ae", "moons", ["size=8"]), "size is meant for a folder of images"),
