@@ -6,6 +6,7 @@
 # make bench-semidiscrete  that of semi-discrete transport; installs its peer sdot into .venv/sdot first, if there is a Python >= 3.12
 # make bench-discrepancies  that of MMD, energy, sliced, Gaussian and pairwise distances
 # make bench-training  what the training loop adds to a plain one
+# make bench-models  the generative models, trained by their presets for CPUs and judged: hours
 # make clean  remove .venv, runs/ and caches
 # Another interpreter: make PYTHON=/path/to/python3.12 demo
 
@@ -33,7 +34,7 @@ export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/numba-$(shell cat /dev/null $(KERNEL
 
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check bench bench-entropic bench-semidiscrete bench-discrepancies bench-training clean
+.PHONY: help demo test check bench bench-entropic bench-semidiscrete bench-discrepancies bench-training bench-models clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -80,7 +81,10 @@ bench-semidiscrete: $(VENV)/dev.stamp $(VENV)/sdot.stamp
 	$(VENV)/bin/python benchmarks/semidiscrete.py --readme
 
 bench-training: $(VENV)/dev.stamp
-	$(VENV)/bin/python benchmarks/training.py
+	$(VENV)/bin/python benchmarks/training.py --readme
+
+bench-models: $(VENV)/dev.stamp
+	$(VENV)/bin/python benchmarks/models.py --readme
 
 bench-discrepancies: $(VENV)/dev.stamp
 	$(VENV)/bin/python benchmarks/discrepancies.py --readme

@@ -5,9 +5,10 @@ python benchmarks/models.py --only mnist/vae      one row (repeatable); --merge 
 python benchmarks/models.py --readme              the tables of the README too
 
 A run lies in runs/models/DATA/MODEL: one that was killed is gone on with, one that is finished is judged again, and its
-seconds are those of its training (on whatever else the machine did then: `load` is that at the judging). AE-OT takes
-the autoencoder of the row `ae`, whose seconds count as its own. Images are measured in the features of `lenet`, against
-the 10,000 images of the test split; toys by their density, on 10,000 samples.
+seconds are those of its training, whatever else the machine did then; `load`, `commit` and `date` are of the judging.
+AE-OT takes the autoencoder of the row `ae`, whose seconds count as its own. The players of WAE-GAN share its epochs: of
+as many, its autoencoder makes half the updates that the others make. Images are measured in the features of `lenet`,
+against the 10,000 images of the test split; toys by their density, on 10,000 samples.
 """
 
 from __future__ import annotations
@@ -43,17 +44,19 @@ def record(row: str, folder: Path, progress: Any = None) -> dict[str, Any]:
     out, toy = folder / data / model, data not in ("mnist", "fashion-mnist")
     changes = ["accelerator=cpu"]
     if model == "aeot" and not toy:
-        changes.append(f"autoencoder={folder / data / 'ae'}")
+        changes.append("autoencoder=RUN-OF-AE")
     known = (out / "run.json").exists()
-    report = runs.train(model, data, out, changes=() if known else changes, resume=known, progress=progress)
+    own = [change.replace("RUN-OF-AE", str(folder / data / "ae")) for change in changes]
+    report = runs.train(model, data, out, changes=() if known else own, resume=known, progress=progress)
     seconds = {phase: found["seconds"] for phase, found in report["phases"].items()}
     if model == "aeot" and not toy:
         before = json.loads((folder / data / "ae" / "run.json").read_text())["phases"]
         seconds = {"training": before["training"]["seconds"], **seconds}
     judged, what = judge.judge(out, n=TOY_SAMPLES if toy else None, progress=progress)
     draw(out, what, warn=print)
+    command = " ".join(["otgen train", model, "--data", data, "--out RUN", *(f"--set {one}" for one in changes)])
     found = {
-        "data": data, "model": model, "command": f"otgen train {model} --data {data}", "preset": report["preset"],
+        "data": data, "model": model, "command": command, "preset": report["preset"],
         "seconds": seconds, "judging_seconds": judged["seconds"], "samples": judged["samples"],
         "extractor": judged["extractor"], "scores": judged["scores"], "load": round(os.getloadavg()[0], 2),
         "commit": machine.commit(), "date": time.strftime("%Y-%m-%d %H:%M"),

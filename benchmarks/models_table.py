@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import Any
+
+from report import replace_block
 
 BEGIN, END = "<!-- bench:models -->", "<!-- /bench:models -->"
 NAMES = {
@@ -33,11 +34,7 @@ def render(records: Records, facts: str) -> str:
 
 def write_readme(path: Path, document: dict[str, Any]) -> None:
     """Replace the block between the marks. Raises ValueError where the marks are missing."""
-    text, marked = path.read_text(encoding="utf-8"), f"{BEGIN}.*?{END}"
-    if len(re.findall(marked, text, flags=re.DOTALL)) != 1:
-        raise ValueError(f"{path} must hold one block between {BEGIN} and {END}. Put the marks where the tables go.")
-    block = readme_block(document)
-    path.write_text(re.sub(marked, lambda _: block, text, flags=re.DOTALL), encoding="utf-8")
+    replace_block(path, BEGIN, END, readme_block(document))
 
 
 def readme_block(document: dict[str, Any]) -> str:

@@ -87,13 +87,17 @@ def readme_block(document: dict[str, Any], block: Block) -> str:
 
 def write_readme(path: Path, document: dict[str, Any], block: Block) -> None:
     """Replace the block between the marks. Raises ValueError where the marks are missing."""
-    text, marked = path.read_text(encoding="utf-8"), f"{block.begin}.*?{block.end}"
+    replace_block(path, block.begin, block.end, readme_block(document, block))
+
+
+def replace_block(path: Path, begin: str, end: str, block: str) -> None:
+    """Put `block`, which has both marks, where they are in a file. Raises ValueError where they are missing."""
+    text, marked = path.read_text(encoding="utf-8"), f"{begin}.*?{end}"
     if len(re.findall(marked, text, flags=re.DOTALL)) != 1:
         raise ValueError(
-            f"{path} must hold one block between {block.begin} and {block.end}. Put the two marks where the table goes."
+            f"{path} must hold one block between {begin} and {end}. Put the two marks where the table goes."
         )
-    table = readme_block(document, block)
-    path.write_text(re.sub(marked, lambda _: table, text, flags=re.DOTALL), encoding="utf-8")
+    path.write_text(re.sub(marked, lambda _: block, text, flags=re.DOTALL), encoding="utf-8")
 
 
 def progress_line(record: dict[str, Any]) -> str:

@@ -32,7 +32,8 @@ Progress = Callable[[dict[str, Any]], None] | None
 class Judged:
     """A model, the true samples it is judged by, and what it makes: drawn once, for scores and pictures alike.
 
-    truth (m, *shape) are the test samples, training (l, *shape) the others, None where a set has no split. samples
+    truth (m, *shape) are the test samples in random order, training (l, *shape) the others; where a set has no test
+    split truth is at most 10,000 of its samples, and training None. samples
     (n, *shape) are decoded from drawn (n, code), both None for a model that cannot sample; codes (m, code) and
     reconstructed (m, *shape) are those of truth, None for a model that cannot encode.
     """
@@ -47,7 +48,10 @@ class Judged:
                 f"--data must have samples of the shape that the model makes, {shape}; {truth.name} has "
                 f"{tuple(truth.shape)}. Pass the set that it was trained on."
             )
-        self.truth, self.training = truth.x[:], None if test is None else train.x[:]
+        rows = np.random.default_rng([seed, 0x7457]).permutation(len(truth))  # a folder lists class by class
+        if test is None:
+            rows = rows[:MOST]
+        self.truth, self.training = truth.x[rows], None if test is None else train.x[:]
         self.codes = self.reconstructed = self.samples = self.drawn = None
         if hasattr(self.network, "encode"):
             self.codes = self.encode(self.truth)
@@ -103,11 +107,12 @@ def judge(
     """Judge the model that a run saved by a data set's test split; return the report, and what it was made of.
 
     data None is the set that it was trained on.
-    The report is that of `metrics.evaluate` with "run", "model", "data", "seconds", and the critic's scores of a WGAN
-    or an IWGAN; it is written to run/evaluation/report.json. n samples are drawn (None: as many as the test split has,
-    at most 10,000). A set without a test split is its own reference, and memorisation is left out. extractor is auto
-    (lenet where images have labels, else pixels), lenet, pixels, or the file of Inception's weights; root is the folder
-    of the data. progress is called with dicts that `progress_line` words.
+    The report is that of `metrics.evaluate` with "run", "model", "data", "split", "seconds", and the critic's scores of
+    a WGAN or an IWGAN; it is written to run/evaluation/report.json. n samples are drawn (None: as many as the test
+    split has, at most 10,000). A set without a test split is its own reference (10,000 samples at most; "split" is then
+    "train"), by which a model that copies it looks perfect: memorisation cannot be told. extractor is auto (lenet where
+    images have labels, else pixels), lenet, pixels, or the file of Inception's weights; root is the folder of the data.
+    progress is called with dicts that `progress_line` words.
 
     Raises ValueError or TypeError for bad input, FileNotFoundError where there is no saved model or no data.
     """
@@ -118,8 +123,8 @@ def judge(
     notes = saved.read_notes(folder)
     data = _named(data, notes, folder)
     train, test = _splits(data, root, notes)
-    space = _extractor(extractor, train, test, progress)
     judged = Judged(saved.load(folder), train, test, count, seed)
+    space = _extractor(extractor, train, test, progress)
     report = evaluate(
         judged.samples, judged.truth, extractor=space, training=judged.training,
         reconstructed=None if judged.reconstructed is None else (judged.truth, judged.reconstructed),
@@ -129,6 +134,7 @@ def judge(
     if hasattr(judged.model, "critic_values"):
         report["scores"] |= _critic_rows(judged.critic())
     facts = {"run": str(out), "model": notes.get("model", getattr(judged.model, "NAME", "aeot")), "data": data}
+    facts["split"] = "train" if test is None else "test"
     report = facts | report | {"seed": seed, "seconds": time.perf_counter() - began}
     place = out / FOLDER
     place.mkdir(exist_ok=True)
@@ -150,7 +156,10 @@ def progress_line(info: dict[str, Any]) -> str:
 
 def told(report: dict[str, Any]) -> str:
     """The report as a table, with what was judged above it."""
-    return f"{report['model']} in {report['run']}, by {report['data']}\n{render(report)}"
+    head = f"{report['model']} in {report['run']}, by {report['data']}"
+    if report["split"] == "train":
+        head += ", which has no test split: by samples that it may have been trained on"
+    return f"{head}\n{render(report)}"
 
 
 def _named(data: str | None, notes: dict[str, Any], folder: Path) -> str:
@@ -161,7 +170,7 @@ def _named(data: str | None, notes: dict[str, Any], folder: Path) -> str:
 
 def _splits(data: str, root: Any, notes: dict[str, Any]) -> tuple[DataSet, DataSet | None]:
     """The training samples, drawn as for the run, and the test samples; None for these where the set has none."""
-    preset = notes.get("preset", {})
+    preset = notes["preset"] if isinstance(notes.get("preset"), dict) else {}
     if data in TOYS:
         points = preset.get("points") if notes.get("data") == data else None
         return load_data(data, n=points), load_data(data, split="test")
@@ -175,7 +184,8 @@ def _splits(data: str, root: Any, notes: dict[str, Any]) -> tuple[DataSet, DataS
 
 def _extractor(name: str, train: DataSet, test: DataSet | None, progress: Progress) -> Extractor:
     images = len(train.shape) == 3
-    labelled = images and test is not None and train.labels is not None and test.labels is not None
+    # One class teaches a network nothing.
+    labelled = images and test is not None and test.labels is not None and _classes(train) > 1
     if name == "pixels" or (name == "auto" and not (labelled and min(train.shape[1:]) >= 8)):
         return Pixels()
     if name not in EXTRACTORS:
@@ -190,9 +200,12 @@ def _extractor(name: str, train: DataSet, test: DataSet | None, progress: Progre
     return LeNet.trained(train, test, progress=progress)
 
 
+def _classes(data: DataSet) -> int:
+    return 0 if data.labels is None else len(np.unique(data.labels))
+
+
 def _critic_rows(found: CriticScore) -> dict[str, dict[str, Any]]:
-    exact = {"extractor": "pixels", "reference": found.exact}
     return {
-        "critic_difference": {"value": found.difference, **exact},
-        "critic_w1": {"value": found.estimate, **exact, "slope": found.slope},
+        "critic_difference": {"value": found.difference, "extractor": "pixels", "slope": found.slope},
+        "critic_w1": {"value": found.estimate, "extractor": "pixels", "reference": found.exact},
     }

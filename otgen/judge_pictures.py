@@ -31,7 +31,7 @@ def draw(run: Path, judged: Judged, *, warn: Callable[[str], None]) -> list[Path
         return []
     folder, found = run / FOLDER, []
     folder.mkdir(exist_ok=True)
-    for name, save in [*_of_model(plots, judged), *_of_history(plots, history(run))]:
+    for name, save in [*_of_model(plots, judged), *_of_history(plots, history(run), isinstance(judged.model, IWGAN))]:
         save(folder / f"{name}.png")
         found.append(folder / f"{name}.png")
     return found
@@ -48,7 +48,7 @@ def _of_model(plots: Any, judged: Judged) -> Iterator[tuple[str, Callable[[Path]
     ends = judged.drawn if judged.codes is None else judged.codes
     if ends is not None and images and len(ends) >= 2 * ROWS:
         yield "interpolations", lambda path: plots.save_interpolations(path, _between(judged, ends))
-    if judged.codes is not None and judged.codes.shape[1] >= 2:
+    if judged.codes is not None and judged.codes.shape[1] >= 1:
         clouds = {"codes of the data": judged.codes[:POINTS]}
         if judged.drawn is not None:
             clouds["drawn"] = judged.drawn[:POINTS]
@@ -57,7 +57,9 @@ def _of_model(plots: Any, judged: Judged) -> Iterator[tuple[str, Callable[[Path]
         yield "quality", lambda path: _quality(plots, path, judged)
 
 
-def _of_history(plots: Any, rows: list[dict[str, float]]) -> Iterator[tuple[str, Callable[[Path], None]]]:
+def _of_history(
+    plots: Any, rows: list[dict[str, float]], rebuilds: bool
+) -> Iterator[tuple[str, Callable[[Path], None]]]:
     losses = sorted({name for row in rows for name in row if name.startswith("loss/")})
     if losses:
         curves = {name.removeprefix("loss/"): _column(rows, name) for name in losses}
@@ -67,8 +69,9 @@ def _of_history(plots: Any, rows: list[dict[str, float]]) -> Iterator[tuple[str,
     watched = [row for row in rows if CRITIC[-1] in row]
     if watched:
         difference, estimate, exact = (_column(watched, name) for name in CRITIC)
+        title = f"W1 between {'reconstructions' if rebuilds else 'data'} and samples"
         said = {"critic's difference": difference, "divided by its slope": estimate}
-        yield "critic", lambda path: plots.save_critic(path, _column(watched, "step"), said, exact)
+        yield "critic", lambda path: plots.save_critic(path, _column(watched, "step"), said, exact, title=title)
     gaps = [row for row in rows if GAP[0] in row]
     if gaps:
         value, error, upper, lower = (_column(gaps, name) for name in GAP)
@@ -88,9 +91,9 @@ def _between(judged: Judged, codes: np.ndarray) -> np.ndarray:
 
 
 def _quality(plots: Any, path: Path, judged: Judged) -> None:
-    scores = judged.model.quality_score(judged.tensor(judged.truth)).cpu().numpy()
+    logs = judged.model.log_quality(judged.tensor(judged.truth)).cpu().numpy()
     if judged.truth.ndim == 2:
-        plots.save_scores(path, judged.truth[:POINTS], scores[:POINTS])
+        plots.save_scores(path, judged.truth[:POINTS], np.exp(logs[:POINTS] - logs[:POINTS].max()))
         return
-    order = np.argsort(-scores, kind="stable")
-    plots.save_ranked(path, judged.truth[order[:RANKED]], judged.truth[order[-RANKED:][::-1]])
+    order, shown = np.argsort(-logs, kind="stable"), min(RANKED, len(logs) // 2)
+    plots.save_ranked(path, judged.truth[order[:shown]], judged.truth[order[::-1][:shown]])

@@ -32,9 +32,9 @@ class Preset:
     """What every model has.
 
     code, width, norm: of its networks, as in `otgen.models.nets`; steps to log_every: as in TrainOptions; optimizer,
-    lr and betas (adam, adamw): of all players, but where PLAYER_lr differs; least_steps: of a
-    small set, whose epochs would be fewer; points: drawn of a toy set; size: pixels of
-    a side, of a folder of images; picture_every: epochs between two pictures of samples, 0 for none.
+    lr and betas (adam, adamw): of all players, but where PLAYER_lr differs; least_steps: batches seen of a small set,
+    whose epochs would be fewer, by all players together; points: drawn of a toy set; size: pixels of a side, of a
+    folder of images; picture_every: epochs between two pictures of samples, 0 for none.
     """
 
     MODEL: ClassVar[str] = ""
@@ -227,7 +227,8 @@ class IWGANPreset(WGANPreset):
 def changed(preset: P, assignments: Iterable[str]) -> P:
     """The preset with fields set as "field=value", each read by the type of its field; none is None.
 
-    Tuples are numbers with commas between them, dicts JSON. Epochs that are asked for have no least_steps. Raises ValueError for an unknown field or another type.
+    Tuples are numbers with commas between them, dicts JSON. Epochs that are asked for have no least_steps. Raises
+    ValueError for an unknown field or another type.
     """
     hints, values = hints_of(type(preset)), {}
     for text in assignments:
@@ -246,8 +247,8 @@ def changed(preset: P, assignments: Iterable[str]) -> P:
 
 
 def read(kind: type[P], values: Mapping[str, Any]) -> P:
-    """The fields that were written as JSON; raises ValueError where they are not those of this kind of preset."""
-    odd = sorted(set(values) ^ set(hints_of(kind)))
+    """The fields that were written as JSON, of an older otgen those it had; raises ValueError for unknown ones."""
+    odd = sorted(set(values) - set(hints_of(kind)))
     if odd:
         raise ValueError(f"its preset has other fields than {kind.__name__}: {', '.join(odd)}")
     fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}

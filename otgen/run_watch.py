@@ -10,6 +10,7 @@ import torch
 
 from .data import DataSet
 from .models import critic_score
+from .models.duality import FEWEST, HELD_OUT
 from .options import read_count, read_positive
 from .preset_fields import IWGANPreset, Preset, WGANPreset
 from .training import Stop
@@ -33,8 +34,12 @@ def watcher(preset: Preset, data: DataSet) -> Look | None:
     points = read_count(preset.watch_points, "watch_points", "samples that the critic is judged by")
     budget, stop = _gap_options(preset)
     order = np.random.default_rng(preset.seed).permutation(len(data))
-    # Not before the run: a set of images may be large, and an early error should come first.
-    batch, rest = (np.sort(order[:count]) for count in (points, GAP_POINTS))
+    batch, shown = (np.sort(order[:count]) for count in (points, GAP_POINTS))
+    if budget and not FEWEST <= round(HELD_OUT * len(shown)) < len(shown):
+        raise ValueError(
+            f"gap_budget needs {FEWEST / HELD_OUT:g} samples, a fifth of them to measure on; {data.name} has "
+            f"{len(data)}. Pass --set gap_budget=0."
+        )
 
     def look(model: Any, epoch: int) -> dict[str, float] | None:
         if epoch % every:
@@ -44,7 +49,7 @@ def watcher(preset: Preset, data: DataSet) -> Look | None:
         score = critic_score(model, torch.from_numpy(data.x[batch]).to(device), generator=generator)
         found = dict(zip(CRITIC, (score.difference, score.estimate, score.exact)))
         if budget:
-            gap = model.duality_gap(torch.from_numpy(data.x[rest]).to(device), budget, generator=generator)
+            gap = model.duality_gap(torch.from_numpy(data.x[shown]).to(device), budget, generator=generator)
             found |= dict(zip(GAP, (gap.value, gap.error, gap.upper, gap.lower)))
             if stop is not None and gap.value <= stop:
                 raise Stop(found)
@@ -60,7 +65,10 @@ def together(*looks: Look | None) -> Look | None:
     def look(model: Any, epoch: int) -> dict[str, float]:
         found: dict[str, float] = {}
         for one in held:
-            found |= one(model, epoch) or {}
+            try:
+                found |= one(model, epoch) or {}
+            except Stop as reason:
+                raise Stop(found | dict(*reason.args)) from None
         return found
 
     return look if held else None

@@ -123,7 +123,8 @@ def told(report: dict[str, Any]) -> str:
     for phase, found in report["phases"].items():
         skipped = ", done before" if phase in report["skipped"] else ""
         facts = {"training": "{steps:,} steps", "codes": "{n:,} of {dimension} coordinates", "map": "{message}"}[phase]
-        lines.append((phase, f"{found['seconds']:.1f} s, {facts.format(**found)}{skipped}"))
+        early = ", at stop_gap" if found.get("stopped") else ""
+        lines.append((phase, f"{found['seconds']:.1f} s, {facts.format(**found)}{early}{skipped}"))
     lines.append(("saved", report["saved"]))
     return "\n".join(f"{name:<10}{text}" for name, text in lines)
 
@@ -137,6 +138,8 @@ def _train_network(
         "config": preset.config(data.shape),
         "training": {key: value for key, value in options.as_json().items() if key not in UNTOLD},
     }
+    if getattr(preset, "stop_gap", None) is not None:
+        settings["stop_gap"] = preset.stop_gap  # pyright: ignore[reportAttributeAccessIssue]
     if run.done("training", settings):
         return ["training"]
     watch = watcher(preset, data)
@@ -150,7 +153,7 @@ def _train_network(
     )  # fmt: skip
     saved.save(load_trained(run.out, model), run.out / name, notes=_notes(run))
     run.facts["spent"]["training"] = history.seconds
-    run.finish("training", settings, steps=history.steps)
+    run.finish("training", settings, steps=history.steps, stopped=history.stopped)
     return []
 
 

@@ -16,7 +16,10 @@ from otgen.training import Stop, read_metrics
 pytest.importorskip("safetensors")
 pytest.importorskip("lightning_fabric")
 
-SMALL = ["points=64", "batch=16", "width=4", "critic_width=4", "steps=8", "log_every=8", "picture_every=0"]
+SMALL = [
+    "points=64", "batch=16", "width=4", "critic_width=4", "steps=8", "log_every=8", "picture_every=0",
+    "critic_steps=5",
+]  # fmt: skip
 
 
 def preset(model: str, *changes: str) -> Any:
@@ -27,8 +30,8 @@ def test_the_log_holds_the_critics_estimate_beside_the_exact_distance(tmp_path) 
     runs.train("wgan-clip", "ring", tmp_path, changes=[*SMALL, "watch_every=6", "watch_points=20"])
     rows = [row for row in read_metrics(tmp_path / "metrics.csv") if "critic/exact" in row]
     assert [row["epoch"] for row in rows] == [6.0, 12.0]  # six updates a cycle, four an epoch
-    assert all(row["critic/estimate"] <= row["critic/exact"] * 1.001 for row in rows)
-    assert all((row["critic/estimate"] > 0) == (row["critic/difference"] > 0) for row in rows)
+    assert all(row["critic/estimate"] <= row["critic/exact"] * (1 + 1e-9) for row in rows)
+    assert all(row["critic/estimate"] <= 0 or row["critic/difference"] > 0 for row in rows)
     runs.train("wgan-clip", "ring", tmp_path / "none", changes=[*SMALL, "watch_every=0"])
     assert all("critic/exact" not in row for row in read_metrics(tmp_path / "none" / "metrics.csv"))
     left, right = (saved.load(path / "model").state_dict() for path in (tmp_path / "none", tmp_path))
@@ -64,6 +67,22 @@ def test_the_duality_gap_joins_the_log_and_ends_a_run(tmp_path) -> None:
         look(build(preset("iwgan").config((2,))), 100)
 
 
+def test_a_run_that_stopped_by_its_gap_goes_on_without_it(tmp_path) -> None:
+    changes = [*SMALL, "watch_every=3", "gap_budget=1", "stop_gap=1e9"]
+    report = runs.train("iwgan", "moons", tmp_path, changes=changes)
+    assert report["phases"]["training"]["stopped"] and "at stop_gap" in runs.told(report)
+    assert runs.train("iwgan", "moons", tmp_path, resume=True)["skipped"] == ["training"]
+    report = runs.train("iwgan", "moons", tmp_path, changes=["stop_gap=none"], resume=True)
+    assert report["skipped"] == [] and report["phases"]["training"]["steps"] == 8
+
+
+def test_a_loss_that_is_not_finite_is_told_as_one(tmp_path) -> None:
+    changes = [*SMALL, "watch_every=1", "lr=1e30"]
+    with pytest.raises(FloatingPointError, match="Lower"):
+        runs.train("wgan-gp", "ring", tmp_path, changes=changes)
+    assert (tmp_path / "run.json").exists()
+
+
 def test_nothing_is_looked_at_without_a_critic() -> None:
     assert run_watch.watcher(presets.of("vae", (2,)), load("moons", n=64)) is None
     assert run_watch.together(None, None) is None
@@ -72,6 +91,15 @@ def test_nothing_is_looked_at_without_a_critic() -> None:
 def test_looks_are_joined() -> None:
     look = run_watch.together(lambda _, epoch: {"a": epoch}, None, lambda *_: None, lambda *_: {"b": 1.0})
     assert look is not None and look(None, 3) == {"a": 3, "b": 1.0}
+
+    def stop(*_: Any) -> None:
+        raise Stop({"c": 2.0})
+
+    look = run_watch.together(lambda *_: {"a": 1.0}, stop)
+    assert look is not None
+    with pytest.raises(Stop) as told:
+        look(None, 1)
+    assert told.value.args == ({"a": 1.0, "c": 2.0},)
 
 
 def test_what_is_refused_before_the_run() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import read_clouds
-from ..options import read_seed
+from ..options import read_count, read_seed
 from ..transport.two_sample import TwoSampleTest, two_sample_test
 
 POINTS = 1_000  # a side: the test holds its level at any number, and 199 permutations of these take half a second
@@ -21,7 +21,7 @@ def latent_test(codes: Any, drawn: Any, *, points: int = POINTS, seed: Any = 0) 
     are decoded from where no data lies, or not from all of where it lies. `points` rows a side at most, drawn without
     replacement. Raises ValueError or TypeError for bad input. Source: Szekely and Rizzo (2013).
     """
-    rng = read_seed(seed)
+    rng, points = read_seed(seed), read_count(points, "points")
     (x, y), _ = read_clouds({"codes": codes, "drawn": drawn})
     x, y = (side[rng.choice(len(side), points, replace=False)] if len(side) > points else side for side in (x, y))
     return two_sample_test(x, y, statistic="energy", n_permutations=PERMUTATIONS, seed=rng)

@@ -11,6 +11,7 @@ from ..options import read_count, read_seed
 from ..transport.discrepancy import energy_distance_squared, mmd_squared
 from ..transport.exact import wasserstein
 from ..transport.frechet import frechet_distance
+from ..transport.result import ConvergenceError
 
 SUBSETS, SUBSET_SIZE = 100, 1_000  # Binkowski et al.
 
@@ -61,7 +62,12 @@ def exact_w1(x: Any, y: Any, *, points: int = 2_000, seed: Any = 0) -> float:
     x, y, _ = read_points(x, y)
     most, rng = read_count(points, "points"), read_seed(seed)
     x, y = (cloud if len(cloud) <= most else cloud[_draw(rng, len(cloud), most)] for cloud in (x, y))
-    return float(wasserstein(x, y))
+    try:
+        return float(wasserstein(x, y))
+    except ConvergenceError as error:
+        if error.result.message == "interrupted":  # the solver answers Ctrl-C with what it has; here it means stop
+            raise KeyboardInterrupt from None
+        raise
 
 
 def energy(x: Any, y: Any) -> float:

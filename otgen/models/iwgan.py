@@ -97,12 +97,16 @@ class IWGAN(Autoencoder):
         """exp(-|x - G(Q(x))| - f(G(Q(x)))) (n,) of x (n, *shape), in eval mode and without gradient.
 
         Higher for samples that are rebuilt well, where the critic is low. f is free up to a constant: only ratios of
-        scores mean something.
+        scores mean something, and where f is large they are 0 or inf. `log_quality` is not.
         """
+        return self.log_quality(x).exp()
+
+    def log_quality(self, x: Tensor) -> Tensor:
+        """The logarithm (n,) of quality_score: only differences mean something."""
 
         def score(part: Tensor) -> Tensor:
             rebuilt = self._decode(self._encode(part))
-            return torch.exp(-distance(part, rebuilt) - self._critic(rebuilt))
+            return -distance(part, rebuilt) - self._critic(rebuilt)
 
         return self.evaluate(score, self.read(x, "x"))
 

@@ -67,7 +67,14 @@ def save_gap(
     save(figure, path)
 
 
-def save_critic(path: Path, steps: np.ndarray, estimates: Mapping[str, np.ndarray], exact: np.ndarray | float) -> None:
+def save_critic(
+    path: Path,
+    steps: np.ndarray,
+    estimates: Mapping[str, np.ndarray],
+    exact: np.ndarray | float,
+    *,
+    title: str = "W1 between data and samples",
+) -> None:
     """Draw a critic's estimates of W1 over steps (n,), label -> values (n,), beside the exact W1: (n,), or one number.
 
     NaN where there is none; the axis of W1 is logarithmic if every value is positive. Raises ValueError as
@@ -83,7 +90,7 @@ def save_critic(path: Path, steps: np.ndarray, estimates: Mapping[str, np.ndarra
         _make_logarithmic(axes, drawn)
     _add_curves(axes, drawn, dict(zip(drawn, colours(len(drawn) - 1))) | {EXACT: INK})
     axes.set_xlabel("step", fontsize=10, color=INK)
-    axes.set_title("W1 between data and samples", fontsize=11, color=INK, loc="left")
+    axes.set_title(title, fontsize=11, color=INK, loc="left")
     save(figure, path)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +110,7 @@ def train(
                 epoch, ended = divmod(step * len(plays), batches.an_epoch)
                 ended = after_epoch is not None and ended < len(plays)
                 if ended:
+                    losses.settle(keeper.last_good)  # what follows would trip over NaN in words of its own
                     extra, stopped = _after_epoch(after_epoch, model, epoch, team, fabric)
                 last = stopped or step == total
                 saves = last or step % options.checkpoint_every == 0
@@ -144,7 +145,7 @@ def _after_epoch(function: Any, model: Any, epoch: int, team: Team, fabric: Any)
             try:
                 told = function(model, epoch) or {}
             except Stop as reason:
-                told = reason.args[0] if reason.args else {}
+                told = next((value for value in reason.args if isinstance(value, Mapping)), {})
                 stop += 1
             found = {name: float(value) for name, value in told.items()}
     return found, bool(fabric.all_reduce(stop, reduce_op="sum").item())

@@ -29,8 +29,11 @@ KEEP = 16
 KEEP_LOW = 8
 """Sites listed of a sample, and of one of a source of few coordinates, whose cells have few neighbours."""
 
-SOBOL_DIMS = 4
-"""Coordinates of a source up to which Sobol points are drawn: beyond, a block of iid samples is its own honest test."""
+SOBOL_DIMS = 2
+"""Coordinates of a source up to which Sobol points are drawn: beyond, a block of iid samples is its own honest test.
+
+In three dimensions a cell has 15 neighbours and more: lists of KEEP_LOW lose clustered targets.
+"""
 
 FIRST = 2
 FIRST_SOBOL = 16
@@ -218,6 +221,7 @@ class NewtonFit(Fit):
         self.parts = []
         if "part_score" in state:
             self.parts = [(np.array(state["part_score"], np.float32), np.array(state["part_index"], np.int32))]
+            self.keep = self.parts[0][0].shape[1]
 
 
 def smoothing(gap: float, noise: float, sobol: bool) -> float:
