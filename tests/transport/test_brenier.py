@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import otgen
 from otgen.transport import brenier
 from otgen.transport.cell_error import estimate_chi2
 from otgen_kernels.host import Cells
@@ -190,3 +191,11 @@ def test_samples_that_are_the_targets_themselves_do_not_fool_the_test() -> None:
     y = np.random.default_rng(0).random((2000, 2))
     run = fit_monte_carlo(y, equal(2000), unit(2), tol=0.2, seed=0)
     check(run, y, equal(2000), unit(2), 0.2)
+
+
+@pytest.mark.parametrize(("d", "source"), [(3, "normal"), (4, "normal"), (3, "uniform"), (6, "uniform")])
+def test_clustered_targets_are_fitted_in_few_dimensions(d: int, source: str) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(10, d))[rng.integers(10, size=300)] * 3 + 0.4 * rng.normal(size=(300, d))
+    fitted = otgen.SemiDiscreteOT(source=source, method="monte_carlo", tol=0.1, max_time=60.0, seed=0).fit(y)
+    assert fitted.converged_, fitted.message_
