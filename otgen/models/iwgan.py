@@ -67,8 +67,7 @@ class IWGAN(Autoencoder):
             last = nets.Bounded(read_positive(bound, "bound", "Pass a number beyond all coordinates of the data."))
         size = {"width": width, "norm": norm}
         self.add("encoder", encoder, lambda: nets.encoder(self.shape, self.code, **size))
-        smooth = "silu" if len(self.shape) == 1 else None
-        self.add("decoder", decoder, lambda: nets.decoder(self.shape, self.code, **size, activation=smooth, last=last))
+        self.add("decoder", decoder, lambda: nets.decoder(self.shape, self.code, **size, last=last))
         self.add("critic", critic, lambda: nets.critic(self.shape, width=critic_width, norm=critic_norm))
 
     def losses(self, batch: Tensor, *, generator: torch.Generator, only: str | None = None) -> dict[str, Tensor]:
