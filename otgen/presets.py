@@ -121,7 +121,8 @@ PRESETS: dict[str, dict[str, dict[str, Preset]]] = {
     "iwgan": {
         "vectors": {
             "toy": IWGANPreset(
-                **PLAYED | {"steps": 10_000, "critic_steps": 4, "watch_every": 100}, weight=0.5, bound=4.0, gap_budget=100
+                **PLAYED | {"steps": 10_000, "critic_steps": 4, "watch_every": 100}, weight=0.5, bound=4.0,
+                gap_budget=100,
             ), "paper": IWGANPreset(**IWGAN_TOY),
         },
         "images": {"cpu": IWGANPreset(**GAN_CPU, critic_width=32)},
