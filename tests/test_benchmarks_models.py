@@ -94,6 +94,25 @@ def test_the_readme_shows_what_the_committed_file_holds(module) -> None:
     assert names == [name for name in module("models").ROWS if name in names] and len(set(names)) == len(names)
 
 
+def test_the_readme_shows_what_the_file_of_training_holds(module) -> None:
+    training = module("training")
+    document = json.loads(training.RESULT.read_text())
+    assert training.readme_block(document) in (ROOT / "README.md").read_text()
+    assert {(one["batch"], one["code"]) for one in document["penalties"]} == set(training.PENALTIES)
+
+
+def test_the_loop_and_the_penalty_are_timed_and_can_miss_their_targets(module) -> None:
+    training = module("training")
+    one = training.penalty((1, 8, 8), 20, 2, 2, 3)
+    assert 0 < one["without_ms"] and 0 < one["step_ms"] and one["quartiles"][0] <= one["share"] <= one["quartiles"][1]
+    record = {"model": "m", "bare_ms": 1.0, "otgen_ms": 1.0, "ratio": 1.0, "quartiles": [1.0, 1.0], "target": 1.05}
+    facts = {"device": DEVICE | {"load_average": 0.1}, "versions": VERSIONS, "commit": "abc", "date": "today"}
+    document = {"machine": facts, "records": [record], "penalties": [one | {"share": 0.05}]}
+    assert training.readme_block(document).count(": met") == 2
+    document = {"machine": facts, "records": [record | {"ratio": 1.06}], "penalties": [one | {"share": 0.2}]}
+    assert training.readme_block(document).count("**missed**") == 2
+
+
 def test_a_row_is_trained_judged_and_drawn_and_then_only_judged(module, tmp_path: Path, monkeypatch) -> None:
     models, table = module("models"), module("models_table")
     small = {"batch": 16, "width": 4, "steps": 2, "points": 64, "critic_width": 4, "picture_every": 0, "ema": None}
