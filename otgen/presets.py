@@ -60,6 +60,13 @@ GP_TOY: dict[str, Any] = TOY | {
 }  # fmt: skip
 GAN_CPU: dict[str, Any] = {"code": 64, "width": 32, "batch": 64, "steps": 2_000, "lr": 2e-4, "betas": (0.5, 0.9)}
 PLAYED: dict[str, Any] = PLAY | {"lr": 1e-3, "betas": (0.5, 0.9)}
+# As its paper, but for the number of steps: no rate falls.
+CLIP_PLAY: dict[str, Any] = PLAY | {
+    "steps": 15_000, "critic_steps": 5, "schedule": None, "optimizer": "rmsprop", "lr": 5e-5,
+}  # fmt: skip
+IWGAN_PLAY: dict[str, Any] = PLAYED | {
+    "steps": 10_000, "critic_steps": 4, "weight": 0.5, "bound": 4.0, "watch_every": 100, "gap_budget": 100,
+}  # fmt: skip
 # Chen, Gao and Wang, JRSS B 84 (2022): toys; the number of steps and the bound are not theirs.
 IWGAN_TOY: dict[str, Any] = {
     "code": 2, "width": (512, 256, 128, 64), "critic_width": (256, 128, 64), "batch": 512, "lr": 2e-4,
@@ -92,9 +99,7 @@ PRESETS: dict[str, dict[str, dict[str, Preset]]] = {
     },
     "wgan-clip": {
         "vectors": {
-            "toy": WGANClipPreset(
-                **PLAY | {"steps": 15_000, "critic_steps": 5, "schedule": None}, optimizer="rmsprop", lr=5e-5
-            )
+            "toy": WGANClipPreset(**CLIP_PLAY),
         },
         # Arjovsky et al., arXiv 1701.07875, algorithm 1.
         "images": {
@@ -120,10 +125,7 @@ PRESETS: dict[str, dict[str, dict[str, Preset]]] = {
     },
     "iwgan": {
         "vectors": {
-            "toy": IWGANPreset(
-                **PLAYED | {"steps": 10_000, "critic_steps": 4, "watch_every": 100}, weight=0.5, bound=4.0,
-                gap_budget=100,
-            ), "paper": IWGANPreset(**IWGAN_TOY),
+            "toy": IWGANPreset(**IWGAN_PLAY), "paper": IWGANPreset(**IWGAN_TOY),
         },
         "images": {"cpu": IWGANPreset(**GAN_CPU, critic_width=32)},
     },

@@ -47,7 +47,7 @@ def watcher(preset: Preset, data: DataSet) -> Look | None:
         device = next(model.parameters()).device
         generator = torch.Generator(device).manual_seed(preset.seed + epoch)
         score = critic_score(model, torch.from_numpy(data.x[batch]).to(device), generator=generator)
-        found = dict(zip(CRITIC, (score.difference, score.estimate, score.exact)))
+        found: dict[str, float] = dict(zip(CRITIC, (score.difference, score.estimate, score.exact)))
         if budget:
             gap = model.duality_gap(torch.from_numpy(data.x[shown]).to(device), budget, generator=generator)
             found |= dict(zip(GAP, (gap.value, gap.error, gap.upper, gap.lower)))

@@ -41,7 +41,8 @@ def test_the_log_holds_the_critics_estimate_beside_the_exact_distance(tmp_path) 
 def test_it_is_the_score_of_a_fixed_batch_drawn_by_seed_and_epoch() -> None:
     chosen = preset("wgan-gp", "seed=3", "watch_every=2", "watch_points=10")
     data = load("moons", n=64)
-    look, model = run_watch.watcher(chosen, data), build(chosen.config((2,)))
+    look = run_watch.watcher(chosen, data)
+    model: Any = build(chosen.config((2,)))
     assert look is not None and look(model, 1) is None
     found = look(model, 2)
     rows = np.sort(np.random.default_rng(3).permutation(64)[:10])
