@@ -83,8 +83,8 @@ def verdicts(own: Records) -> list[str]:
 def _images(data: str, own: Records) -> str:
     extractor = own[0]["extractor"]
     heads = (
-        data, "training s", "codes + map s", "FID", "FID of reconstructions", "KID x 1000", "precision", "recall",
-        "density", "coverage", "nearest training image, ratio", "share nearer", "pixel error",
+        data, "training s", "codes + map s", "FID", "FID of reconstructions", "KID", "precision", "recall",
+        "density", "coverage", "nearest training image, ratio", "nearest training code, ratio", "pixel error",
     )  # fmt: skip
     rows = []
     for one in own:
@@ -97,15 +97,16 @@ def _images(data: str, own: Records) -> str:
                 f"{later:.0f}" if later else "",
                 _cell(s, "fid"),
                 _cell(s, "reconstruction_fid"),
-                _cell(s, "kid", 1e3),
+                _cell(s, "kid"),
                 *(_cell(s, name) for name in heads[6:10]),
                 _cell(s, "memorisation_ratio"),
-                _cell(s, "memorisation_below"),
+                _cell(s, "memorisation_of_codes"),
                 _cell(s, "reconstruction_error"),
             )
         )
     accuracy = f", test accuracy {extractor['accuracy']:.4f}" if "accuracy" in extractor else ""
-    note = f"In the features of {extractor['name']}{accuracy}; {own[-1]['samples']:,} samples, the test split."
+    ratios = "Ratios: the distance to the nearest training image or code over that of test images; 0 for copies."
+    note = f"In the features of {extractor['name']}{accuracy}; {own[-1]['samples']:,} samples, the test split. {ratios}"
     return f"{_markdown(heads, rows)}\n\n{note}"
 
 
@@ -146,9 +147,9 @@ def _said(text: str, met: bool) -> str:
     return f"{text}: {'met' if met else '**missed**'}"
 
 
-def _cell(scores: dict[str, Any], name: str, factor: float = 1.0) -> str:
+def _cell(scores: dict[str, Any], name: str) -> str:
     value = scores.get(name)
-    return "" if value is None or not math.isfinite(value) else f"{factor * value:.3g}"
+    return "" if value is None or not math.isfinite(value) else f"{value:.3g}"
 
 
 def _markdown(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from . import folders
 from .data import DataSet, NoSplit
 from .data import load as load_data
 from .data.toys import TOYS
-from .metrics import Extractor, Inception, LeNet, Pixels, evaluate, render
+from .metrics import Extractor, Inception, LeNet, Pixels, evaluate, memorisation, render
 from .models import AEOT, VAE, CriticScore, critic_score, saved
 from .options import read_count, read_seed
 from .run_folder import model_folder
@@ -131,6 +132,7 @@ def judge(
         latent=None if judged.codes is None or judged.drawn is None else (judged.codes, judged.drawn),
         toy=data if data in TOYS else None, seed=seed, progress=progress,
     )  # fmt: skip
+    report["scores"] |= _code_rows(judged)
     if hasattr(judged.model, "critic_values"):
         report["scores"] |= _critic_rows(judged.critic())
     facts = {"run": str(out), "model": notes.get("model", getattr(judged.model, "NAME", "aeot")), "data": data}
@@ -202,6 +204,14 @@ def _extractor(name: str, train: DataSet, test: DataSet | None, progress: Progre
 
 def _classes(data: DataSet) -> int:
     return 0 if data.labels is None else len(np.unique(data.labels))
+
+
+def _code_rows(judged: Judged) -> dict[str, dict[str, Any]]:
+    """Whether codes that are decoded copy those of training samples: a blurred copy is no copy to pixels."""
+    if judged.codes is None or judged.drawn is None or judged.training is None:
+        return {}
+    ratio, _ = memorisation(judged.drawn, judged.encode(judged.training), judged.codes)
+    return {"memorisation_of_codes": {"value": ratio if math.isfinite(ratio) else None, "extractor": "codes"}}
 
 
 def _critic_rows(found: CriticScore) -> dict[str, dict[str, Any]]:

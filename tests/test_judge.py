@@ -47,6 +47,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def model_of(run: Path) -> Any:
+    return saved.load(run / "model")
+
+
 def test_samples_are_judged_by_the_test_split_and_copies_by_the_training_split(home: Path) -> None:
     told: list[dict[str, Any]] = []
     report, judged = judge.judge(home / "vae", seed=5, progress=told.append)
@@ -60,15 +64,18 @@ def test_samples_are_judged_by_the_test_split_and_copies_by_the_training_split(h
         judged.samples, judged.truth, training=training, reconstructed=(judged.truth, judged.reconstructed),
         latent=(judged.codes, judged.drawn), seed=5,
     )  # fmt: skip
-    assert report["scores"] == expected["scores"]
+    codes = model_of(home / "vae").draw_codes(torch.from_numpy(training), generator=judged._generator(1)).numpy()
+    copies = metrics.memorisation(judged.drawn, codes, judged.codes)
+    rows = expected["scores"] | {"memorisation_of_codes": {"value": copies.ratio, "extractor": "codes"}}
+    assert report["scores"] == rows
     assert json.loads((home / "vae" / "evaluation" / "report.json").read_text()) == report
-    assert [judge.progress_line(info).split()[0] for info in told] == list(report["scores"])
+    assert [judge.progress_line(info).split()[0] for info in told] == list(expected["scores"])
     again, _ = judge.judge(home / "vae", seed=5)
     assert again["scores"] == report["scores"]
     other, _ = judge.judge(home / "vae", seed=6, n=12)
     assert other["samples"] == 12 and other["scores"] != report["scores"]
     # One law of codes: their means alone would be narrower than the prior.
-    model = saved.load(home / "vae" / "model")
+    model = model_of(home / "vae")
     means = model.encode(torch.from_numpy(judged.truth)).numpy()
     assert judged.codes is not None and not np.allclose(judged.codes, means)
 
