@@ -50,7 +50,8 @@ def critic_score(model: WGAN | IWGAN, x: Tensor, *, generator: torch.Generator) 
     if not hasattr(model, "critic_values"):
         raise TypeError(f"model must be a WGAN or an IWGAN; got {type(model).__name__}, which has no critic. Pass one.")
     x = model.read(x, "x")
-    true = model.reconstruct(x) if hasattr(model, "reconstruct") else x  # pyright: ignore[reportAttributeAccessIssue]
+    rebuild = getattr(model, "reconstruct", None)
+    true = x if rebuild is None else rebuild(x)
     fake = model.sample(len(x), generator=generator)
     values = [model.critic_values(side).double().cpu().numpy() for side in (true, fake)]
     points = [side.flatten(1).double().cpu().numpy() for side in (true, fake)]
@@ -58,7 +59,10 @@ def critic_score(model: WGAN | IWGAN, x: Tensor, *, generator: torch.Generator) 
         if not all(np.isfinite(side).all() for side in found):
             raise FloatingPointError(f"the {name} gives values that are not finite. Lower its learning rate.")
     rounding = ROUNDING * float(max(np.abs(side).max() for side in values))
-    difference, slope = float(values[0].mean() - values[1].mean()), _slope(*values, *points, rounding)
+    difference, slope = (
+        float(values[0].mean() - values[1].mean()),
+        _slope(values[0], values[1], points[0], points[1], rounding),
+    )
     estimate = (difference - rounding) / slope if slope > 0 else 0.0
     return CriticScore(difference, slope, estimate, _exact(*points))
 
