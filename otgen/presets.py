@@ -46,8 +46,6 @@ WAE_PAPER: dict[str, Any] = {
     "schedule": {"name": "step", "at": [0.3, 0.5], "factors": [0.5, 0.2]},
 }  # fmt: skip
 WAE_CPU: dict[str, Any] = WAE_PAPER | CPU
-# Two players share the epochs. At the paper's rate the adversary is fooled from the first epoch on, whatever the codes.
-WAE_GAN_CPU: dict[str, Any] = WAE_CPU | {"epochs": 20, "adversary_lr": 2e-3}
 # In the plane a penalty of 10 on codes outweighs squared distances of 1e-3 between modes.
 WAE_TOY: dict[str, Any] = TOY | {"factor": 1.0, "weight": 0.1}
 # An et al., ICLR 2020: CelebA; the number of epochs is not theirs.
@@ -92,7 +90,7 @@ PRESETS: dict[str, dict[str, dict[str, Preset]]] = {
     "wae-gan": {
         "vectors": {"toy": WAEGANPreset(**WAE_TOY, adversary_lr=5e-4)},
         "images": {
-            "cpu": WAEGANPreset(**WAE_GAN_CPU), "paper": WAEGANPreset(**WAE_PAPER, adversary_lr=5e-4),
+            "cpu": WAEGANPreset(**WAE_CPU, adversary_lr=5e-4), "paper": WAEGANPreset(**WAE_PAPER, adversary_lr=5e-4),
         },
     },
     "wae-sinkhorn": {
