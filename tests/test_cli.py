@@ -231,8 +231,9 @@ def test_missing_extras_name_their_command(monkeypatch, tmp_path: Path) -> None:
 
 
 def test_demo_tells_what_it_wrote_and_whether_it_is_proven(monkeypatch, tmp_path: Path) -> None:
-    report = {
+    report: dict = {
         "distances": {"W1": {"converged": True}}, "entropic": {"converged": True}, "map": {"converged": True},
+        "models": {"converged": True},
         "timings": {"otgen W1": [{"converged": True}], "POT W1": [{}]},
     }  # fmt: skip
     monkeypatch.setattr(demo, "run", lambda out, progress: report)
@@ -242,6 +243,10 @@ def test_demo_tells_what_it_wrote_and_whether_it_is_proven(monkeypatch, tmp_path
     report["timings"]["otgen W1"][0]["converged"] = False
     assert runner.invoke(cli.app, ["demo", "--out", str(tmp_path)]).exit_code == shell.EXIT_NOT_CONVERGED
     report["timings"].clear()
+    report["models"]["converged"] = False
+    assert runner.invoke(cli.app, ["demo", "--out", str(tmp_path)]).exit_code == shell.EXIT_NOT_CONVERGED
+    report["models"] = None  # left out
+    assert runner.invoke(cli.app, ["demo", "--out", str(tmp_path)]).exit_code == 0
     report["distances"]["W1"]["converged"] = False
     assert runner.invoke(cli.app, ["demo", "--out", str(tmp_path)]).exit_code == shell.EXIT_NOT_CONVERGED
 

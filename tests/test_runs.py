@@ -70,9 +70,9 @@ def test_the_average_of_the_weights_is_what_is_saved(tmp_path) -> None:
 
 
 def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path) -> None:
-    runs.train("wgan-gp", "ring", tmp_path / "whole", changes=[*SMALL, "critic_width=4"])
+    runs.train("wgan-gp", "ring", tmp_path / "whole", changes=[*SMALL, "critic_width=4", "schedule=none"])
     with pytest.raises(KeyboardInterrupt):
-        changes = [*SMALL, "critic_width=4"]
+        changes = [*SMALL, "critic_width=4", "schedule=none"]  # which would be laid out over the steps
         runs.train("wgan-gp", "ring", tmp_path / "cut", changes=changes, progress=stop_at(step=6))
     with pytest.raises(FileNotFoundError, match="cut holds a run that is not finished. Go on with it"):
         runs.sample(tmp_path / "cut", 3)

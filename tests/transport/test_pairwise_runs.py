@@ -151,7 +151,7 @@ from otgen.transport import pair_progress
 pair_progress.EVERY = 0.0
 
 def slow(x, y, a, b):
-    time.sleep(0.02)
+    time.sleep(0.1)
     return float(np.linalg.norm(x.mean(axis=0) - y.mean(axis=0)))
 
 rng = np.random.default_rng(0)
@@ -177,7 +177,7 @@ def test_stopped_half_way_the_same_call_goes_on(tmp_path, sent):
     assert sent == signal.SIGKILL or b"KeyboardInterrupt" in errors
     before = _measured(path)
     assert 10 <= before < 190
-    subprocess.run([sys.executable, "-c", code.replace("time.sleep(0.02)", "")], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-c", code.replace("time.sleep(0.1)", "")], check=True, stdout=subprocess.DEVNULL)
     rng = np.random.default_rng(0)
     samples = [rng.normal(size=(5, 2)) for _ in range(20)]
     np.testing.assert_array_equal(np.load(out), otgen.pairwise(samples, distance=mean_distance))
