@@ -34,9 +34,9 @@ class Judged:
     """A model, the true samples it is judged by, and what it makes: drawn once, for scores and pictures alike.
 
     truth (m, *shape) are the test samples in random order, training (l, *shape) the others; where a set has no test
-    split truth is at most 10,000 of its samples, and training None. samples
-    (n, *shape) are decoded from drawn (n, code), both None for a model that cannot sample; codes (m, code) and
-    reconstructed (m, *shape) are those of truth, None for a model that cannot encode.
+    split truth is at most 10,000 of its samples, and training None. samples (n, *shape) are decoded from drawn
+    (n, code), both None for a model that cannot sample; codes (m, code) and reconstructed (m, *shape) are those of
+    truth, None for a model that cannot encode.
     """
 
     def __init__(self, model: Any, train: DataSet, test: DataSet | None, n: int | None, seed: int) -> None:
@@ -105,15 +105,15 @@ def judge(
     seed: int = 0,
     progress: Progress = None,
 ) -> tuple[dict[str, Any], Judged]:
-    """Judge the model that a run saved by a data set's test split; return the report, and what it was made of.
+    """Judge the model that a run saved by the test split of data (None: of what it was trained on).
 
-    data None is the set that it was trained on.
-    The report is that of `metrics.evaluate` with "run", "model", "data", "split", "seconds", and the critic's scores of
-    a WGAN or an IWGAN; it is written to run/evaluation/report.json. n samples are drawn (None: as many as the test
-    split has, at most 10,000). A set without a test split is its own reference (10,000 samples at most; "split" is then
-    "train"), by which a model that copies it looks perfect: memorisation cannot be told. extractor is auto (lenet where
-    images have labels, else pixels), lenet, pixels, or the file of Inception's weights; root is the folder of the data.
-    progress is called with dicts that `progress_line` words.
+    Returns the report, and what it was made of. The report is that of `metrics.evaluate` with "run", "model", "data",
+    "split", "seconds", and the critic's scores of a WGAN or an IWGAN; it is written to run/evaluation/report.json. n
+    samples are drawn (None: as many as the test split has, at most 10,000). A set without a test split is its own
+    reference (10,000 samples at most; "split" is then "train"), by which a model that copies it looks perfect:
+    memorisation cannot be told. extractor is auto (lenet where images have labels, else pixels), lenet, pixels, or
+    the file of Inception's weights; root is the folder of the data. progress is called with dicts that
+    `progress_line` words.
 
     Raises ValueError or TypeError for bad input, FileNotFoundError where there is no saved model or no data.
     """

@@ -48,7 +48,7 @@ def _of_model(plots: Any, judged: Judged) -> Iterator[tuple[str, Callable[[Path]
     ends = judged.drawn if judged.codes is None else judged.codes
     if ends is not None and images and len(ends) >= 2 * ROWS:
         yield "interpolations", lambda path: plots.save_interpolations(path, _between(judged, ends))
-    if judged.codes is not None and judged.codes.shape[1] >= 1:
+    if judged.codes is not None:
         clouds = {"codes of the data": judged.codes[:POINTS]}
         if judged.drawn is not None:
             clouds["drawn"] = judged.drawn[:POINTS]

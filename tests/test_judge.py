@@ -15,20 +15,13 @@ from otgen import cli, judge, metrics, runs
 from otgen.data import load, toys
 from otgen.judge_pictures import draw
 from otgen.models import critic_score, saved
+from torch_threads import one_thread as one_thread
 
 pytest.importorskip("safetensors")
 pytest.importorskip("lightning_fabric")
 
 SMALL = ["batch=16", "width=4", "steps=3", "log_every=1", "picture_every=0"]
 IMAGES = 40
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -16,20 +16,13 @@ from otgen import runs
 from otgen.models import AE, AEOT, WAE, saved
 from otgen.run_pictures import picture
 from otgen.training import read_metrics
+from torch_threads import one_thread as one_thread
 
 pytest.importorskip("safetensors")
 pytest.importorskip("lightning_fabric")
 
 SMALL = ["points=64", "batch=16", "width=4", "steps=8", "checkpoint_every=2", "log_every=2", "picture_every=0"]
 MAP = ["points=64", "tol=1e-3", "picture_every=0"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def stop_at(**wanted: Any) -> Any:

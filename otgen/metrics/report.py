@@ -102,10 +102,10 @@ def render(report: dict[str, Any]) -> str:
         value += f" +- {row['sd']:.2g}" if "sd" in row else f" of {row['of']}" if "of" in row else ""
         aim = f"{row['reference']:.6g}" if "reference" in row else BETTER[name]
         rows.append((name, value, row["extractor"], aim))
-    return "\n".join(lines + columns(rows))
+    return "\n".join(lines + _columns(rows))
 
 
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells as lines of text, a column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]

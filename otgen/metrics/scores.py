@@ -9,9 +9,8 @@ import numpy as np
 from ..arrays import read_points
 from ..options import read_count, read_seed
 from ..transport.discrepancy import energy_distance_squared, mmd_squared
-from ..transport.exact import wasserstein
+from ..transport.exact import uninterrupted_wasserstein
 from ..transport.frechet import frechet_distance
-from ..transport.result import ConvergenceError
 
 SUBSETS, SUBSET_SIZE = 100, 1_000  # Binkowski et al.
 
@@ -57,17 +56,12 @@ def exact_w1(x: Any, y: Any, *, points: int = 2_000, seed: Any = 0) -> float:
     """Exact W1 of features x (n, k) and y (m, k) under the Euclidean metric, of `points` rows a side at most.
 
     Rows are drawn without replacement where there are more. Biased upwards by about n^(-1/k): compare at one n. Raises
-    ValueError or TypeError for bad input, ConvergenceError where the solver is stopped.
+    ValueError or TypeError for bad input.
     """
     x, y, _ = read_points(x, y)
     most, rng = read_count(points, "points"), read_seed(seed)
     x, y = (cloud if len(cloud) <= most else cloud[_draw(rng, len(cloud), most)] for cloud in (x, y))
-    try:
-        return float(wasserstein(x, y))
-    except ConvergenceError as error:
-        if error.result.message == "interrupted":  # the solver answers Ctrl-C with what it has; here it means stop
-            raise KeyboardInterrupt from None
-        raise
+    return float(uninterrupted_wasserstein(x, y))
 
 
 def energy(x: Any, y: Any) -> float:

@@ -10,8 +10,7 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from ..transport.exact import wasserstein
-from ..transport.result import ConvergenceError
+from ..transport.exact import uninterrupted_wasserstein
 
 if TYPE_CHECKING:
     from .iwgan import IWGAN
@@ -43,8 +42,8 @@ def critic_score(model: WGAN | IWGAN, x: Tensor, *, generator: torch.Generator) 
 
     By Kantorovich and Rubinstein W1 = max over 1-Lipschitz f of mean f(x_i) - mean f(y_j). In eval mode; the model is
     not changed. Raises TypeError for a model without a critic, ValueError or TypeError for bad x, FloatingPointError
-    for a model that gives NaN or infinity. Cost: n^2 distances
-    and one transport problem; both sides are subject to the chance of n points, which lifts W1 by about n^(-1/d).
+    for a model that gives NaN or infinity. Cost: n^2 distances and one transport problem; both sides are subject to the
+    chance of n points, which lifts W1 by about n^(-1/d).
     Source: Arjovsky et al., arXiv 1701.07875, section 3; Stanczuk et al., arXiv 2103.01678 (critics do not find W1).
     """
     if not hasattr(model, "critic_values"):
@@ -59,21 +58,10 @@ def critic_score(model: WGAN | IWGAN, x: Tensor, *, generator: torch.Generator) 
         if not all(np.isfinite(side).all() for side in found):
             raise FloatingPointError(f"the {name} gives values that are not finite. Lower its learning rate.")
     rounding = ROUNDING * float(max(np.abs(side).max() for side in values))
-    difference, slope = (
-        float(values[0].mean() - values[1].mean()),
-        _slope(values[0], values[1], points[0], points[1], rounding),
-    )
+    difference = float(values[0].mean() - values[1].mean())
+    slope = _slope(values[0], values[1], points[0], points[1], rounding)
     estimate = (difference - rounding) / slope if slope > 0 else 0.0
-    return CriticScore(difference, slope, estimate, _exact(*points))
-
-
-def _exact(x: np.ndarray, y: np.ndarray) -> float:
-    try:
-        return float(wasserstein(x, y))
-    except ConvergenceError as error:
-        if error.result.message == "interrupted":  # the solver answers Ctrl-C with what it has; here it means stop
-            raise KeyboardInterrupt from None
-        raise
+    return CriticScore(difference, slope, estimate, float(uninterrupted_wasserstein(*points)))
 
 
 def _slope(f: np.ndarray, g: np.ndarray, x: np.ndarray, y: np.ndarray, rounding: float) -> float:

@@ -1,16 +1,3 @@
-"""Networks of a few hundred weights: threads of torch would only wait for each other."""
+"""What all tests of this folder share."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-
-import pytest
-import torch
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+from torch_threads import one_thread as one_thread

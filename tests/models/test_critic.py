@@ -91,12 +91,12 @@ def test_a_model_that_is_not_finite_is_refused():
 def test_an_interrupted_solver_stops_the_run(monkeypatch):
     from types import SimpleNamespace
 
-    from otgen.models import critic
+    from otgen.transport import exact
 
     def interrupted(*_):
         raise otgen.ConvergenceError("W_1 is not proven: interrupted", SimpleNamespace(message="interrupted"))
 
-    monkeypatch.setattr(critic, "wasserstein", interrupted)
+    monkeypatch.setattr(exact, "wasserstein", interrupted)
     with pytest.raises(KeyboardInterrupt):
         critic_score(WGAN((2,), 2, width=4, critic_width=4), torch.zeros(9, 2), generator=generator())
 

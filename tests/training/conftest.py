@@ -1,16 +1,3 @@
-"""One thread for the tiny networks of these tests: several would wait for each other on a busy machine."""
+"""What all tests of this folder share."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-
-import pytest
-import torch
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from torch_threads import one_thread as one_thread
