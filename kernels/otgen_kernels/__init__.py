@@ -16,6 +16,7 @@ sinkhorn_batch    many small entropic problems, each solved whole; sinkhorn_batc
 """
 
 from . import cache as cache  # first: it settles where kernels are kept before one is declared
+from .costs import unit_rows as unit_rows
 from .dispatch import HOST_ONLY as HOST_ONLY
 from .dispatch import TWINNED as TWINNED
 from .dispatch import PairIndex as PairIndex

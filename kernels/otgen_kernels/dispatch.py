@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import TYPE_CHECKING
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +33,6 @@ HOST_ONLY = {
     ),
     "cells": ("Cells",),
     "cells_soft": ("Lists",),
-    "costs": ("unit_rows",),
     "kernel_forms": ("line_forms",),
     "kernel_sum": ("kernel_profile",),
     "laguerre2d": ("Laguerre2D",),
@@ -65,7 +65,7 @@ HOST_ONLY = {
 
 def PairIndex(x: np.ndarray, y: np.ndarray, *, metric: str, p: float) -> pairs.PairIndex:
     """Prepare x (n, d) and y (m, d) for many c_transform(h) and smallest_k(h, k), and their transposes ending in _t."""
-    return _pairs(x, y).PairIndex(x, y, metric=metric, p=p)
+    return _twin("pairs", x, y).PairIndex(x, y, metric=metric, p=p)
 
 
 def c_transform(
@@ -75,24 +75,24 @@ def c_transform(
 
     x (n, d) and y (m, d) are C-contiguous and of one dtype, float32 or float64; h (m,) is float64, None for zeros.
     """
-    return _pairs(x, y, h).c_transform(x, y, h, metric=metric, p=p)
+    return _twin("pairs", x, y, h).c_transform(x, y, h, metric=metric, p=p)
 
 
 def smallest_k(
     x: np.ndarray, y: np.ndarray, h: np.ndarray | None, k: int, *, metric: str, p: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the k smallest c(x_i, y_j) - h_j (n, k) of every i, ascending, ties by j, and their j (n, k); k <= m."""
-    return _pairs(x, y, h).smallest_k(x, y, h, k, metric=metric, p=p)
+    return _twin("pairs", x, y, h).smallest_k(x, y, h, k, metric=metric, p=p)
 
 
 def SoftPairs(x: np.ndarray, y: np.ndarray, *, metric: str, p: float) -> soft.SoftPairs:
     """Prepare x (n, d) and y (m, d) for many soft reductions: transform, entropy, average and gradient, both ways."""
-    return _soft(x, y).SoftPairs(x, y, metric=metric, p=p)
+    return _twin("soft", x, y).SoftPairs(x, y, metric=metric, p=p)
 
 
 def SoftMatrix(matrix: np.ndarray) -> soft.SoftMatrix:
     """The same reductions, but the gradient, over the pairs of a cost matrix (n, m)."""
-    return _soft(matrix).SoftMatrix(matrix)
+    return _twin("soft", matrix).SoftMatrix(matrix)
 
 
 def soft_c_transform(
@@ -103,7 +103,7 @@ def soft_c_transform(
     x (n, d) and y (m, d) are C-contiguous and of one dtype, which is the precision of the exponents (the sums are
     float64); h (m,) and weights b (m,) are float64, None for zeros and for ones.
     """
-    return _soft(x, y, h, b).soft_c_transform(x, y, h, b, metric=metric, p=p, eps=eps)
+    return _twin("soft", x, y, h, b).soft_c_transform(x, y, h, b, metric=metric, p=p, eps=eps)
 
 
 def soft_average(
@@ -111,7 +111,7 @@ def soft_average(
     *, metric: str, p: float, eps: float,
 ) -> np.ndarray:  # fmt: skip
     """Return sum_j b_j exp((f_i + h_j - c(x_i, y_j)) / eps) values_j, float64 (n, ...), for values (m, ...)."""
-    return _soft(x, y, f, h, b, values).soft_average(x, y, f, h, b, values, metric=metric, p=p, eps=eps)
+    return _twin("soft", x, y, f, h, b, values).soft_average(x, y, f, h, b, values, metric=metric, p=p, eps=eps)
 
 
 def sinkhorn_batch(
@@ -123,7 +123,7 @@ def sinkhorn_batch(
     figures (B, 9): value, objective, dual value, gap, error, lower and upper bound, sweeps, mass; symmetric says that
     x = y, a = b and rho_a = rho_b.
     """
-    return _soft_batch(x, y, a, b).sinkhorn_batch(
+    return _twin("soft_batch", x, y, a, b).sinkhorn_batch(
         x, y, a, b, metric=metric, p=p, eps=eps, rho_a=rho_a, rho_b=rho_b, tol=tol, max_iter=max_iter,
         symmetric=symmetric,
     )  # fmt: skip
@@ -134,7 +134,7 @@ def sinkhorn_batch_gradient(
     *, metric: str, p: float, eps: float,
 ) -> np.ndarray:  # fmt: skip
     """Return sum_j pi_ij grad c(x_i, y_j) in x_i of every problem, (B, n, d)."""
-    return _soft_batch(x, y).sinkhorn_batch_gradient(x, y, a, b, f, g, metric=metric, p=p, eps=eps)
+    return _twin("soft_batch", x, y).sinkhorn_batch_gradient(x, y, a, b, f, g, metric=metric, p=p, eps=eps)
 
 
 def plan_mass_batch(
@@ -142,7 +142,7 @@ def plan_mass_batch(
     *, metric: str, p: float, eps: float,
 ) -> np.ndarray:  # fmt: skip
     """Return sum_ij a_i b_j exp((f_i + g_j - c(x_i, y_j)) / eps) of every problem, (B,)."""
-    return _soft_batch(x, y).plan_mass_batch(x, y, a, b, f, g, metric=metric, p=p, eps=eps)
+    return _twin("soft_batch", x, y).plan_mass_batch(x, y, a, b, f, g, metric=metric, p=p, eps=eps)
 
 
 def kernel_sum(
@@ -154,56 +154,25 @@ def kernel_sum(
     x (n, d) and y (m, d) are C-contiguous and of one dtype, in which pairs are worked on; a and b are float64 >= 0.
     y and b None stand for x and a: each pair is then taken once.
     """
-    return _kernel_sum(x, y, a, b).kernel_sum(
+    return _twin("kernel_sum", x, y, a, b).kernel_sum(
         x, y, a, b, kernel=kernel, scales=scales, bandwidth=bandwidth, sums=sums, by_x=by_x, by_y=by_y
     )
 
 
 def kernel_forms(x: np.ndarray, marks: np.ndarray, *, kernel: str, scales: np.ndarray, bandwidth: float) -> np.ndarray:
     """Return sum_ij s_i s_j k(x_i, x_j) of every column s of marks (n, P), whose entries are 0 and 1: float64 (P,)."""
-    return _kernel_forms(x, marks).kernel_forms(x, marks, kernel=kernel, scales=scales, bandwidth=bandwidth)
+    return _twin("kernel_forms", x, marks).kernel_forms(x, marks, kernel=kernel, scales=scales, bandwidth=bandwidth)
 
 
-def _pairs(*arrays: object) -> ModuleType:
-    _check_on_host(*arrays)
+def _twin(file: str, *arrays: object) -> Any:
+    """The file of that name in cpu/ or in cuda/, by where the arrays live; raises TypeError where they mix."""
     # Imported at the first call: Numba takes a third of a second that `import otgen` should not pay.
-    from .cpu import pairs
-
-    return pairs
-
-
-def _soft(*arrays: object) -> ModuleType:
-    _check_on_host(*arrays)
-    from .cpu import soft
-
-    return soft
-
-
-def _soft_batch(*arrays: object) -> ModuleType:
-    _check_on_host(*arrays)
-    from .cpu import soft_batch
-
-    return soft_batch
-
-
-def _kernel_sum(*arrays: object) -> ModuleType:
-    _check_on_host(*arrays)
-    from .cpu import kernel_sum
-
-    return kernel_sum
-
-
-def _kernel_forms(*arrays: object) -> ModuleType:
-    _check_on_host(*arrays)
-    from .cpu import kernel_forms
-
-    return kernel_forms
-
-
-def _check_on_host(*arrays: object) -> None:
-    for array in arrays:
-        if array is not None and not isinstance(array, np.ndarray):
-            raise NotImplementedError(
-                f"otgen's CUDA kernels are not built yet; got a {type(array).__module__}.{type(array).__name__}. "
-                "Move the data to the host explicitly (cupy.asnumpy) and pass numpy arrays."
+    cupy, given = sys.modules.get("cupy"), [array for array in arrays if array is not None]
+    on_device = [cupy is not None and isinstance(array, cupy.ndarray) for array in given]
+    for array, there in zip(given, on_device):
+        if not there and (any(on_device) or not isinstance(array, np.ndarray)):
+            raise TypeError(
+                f"arrays must all be of NumPy or all of CuPy; got a {type(array).__module__}.{type(array).__name__}. "
+                "Move the data explicitly: cupy.asnumpy(...) to the host, cupy.asarray(...) to the device."
             )
+    return import_module(f".{'cuda' if any(on_device) else 'cpu'}.{file}", __package__)

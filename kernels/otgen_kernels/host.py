@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .cpu.arcs import ship_leftovers as ship_leftovers
     from .cpu.cells import Cells as Cells
     from .cpu.cells_soft import Lists as Lists
-    from .cpu.costs import unit_rows as unit_rows
     from .cpu.kernel_forms import line_forms as line_forms
     from .cpu.kernel_sum import kernel_profile as kernel_profile
     from .cpu.laguerre2d import Laguerre2D as Laguerre2D

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+import otgen_kernels as kernels
 from otgen_kernels import host
 
 from ..options import check_size
@@ -54,7 +55,7 @@ def solve_points(
     unit = 1.0
     if metric == "cosine":
         # 1 - cos is half the squared chord between unit vectors, and means of those still make a coarser problem
-        x, y = host.unit_rows(x), host.unit_rows(y)
+        x, y = kernels.unit_rows(x), kernels.unit_rows(y)
         metric, p, unit = "euclidean", 2 * p, 0.5**p
     x_order, y_order = host.tree_order(x), host.tree_order(y)
     x, y, a, b = x[x_order], y[y_order], a[x_order], b[y_order]

@@ -26,7 +26,7 @@ class PointSoftCosts:
         self.x, self.y, self.cost = x, y, cost
         self.shape = (len(x), len(y))
         # Half the squared chord of unit vectors: arc costs and means know no other cosine.
-        self._plain = (host.unit_rows(x), host.unit_rows(y)) if cost.metric == "cosine" else (x, y)
+        self._plain = (kernels.unit_rows(x), kernels.unit_rows(y)) if cost.metric == "cosine" else (x, y)
 
     @cached_property
     def soft(self) -> Any:

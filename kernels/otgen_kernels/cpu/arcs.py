@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from .costs import describe
+from ..costs import describe
 from .decide import ABSOLUTES, POWER, ROOT, SQUARE, SQUARES, cost
 
 _options = {"nogil": True, "cache": True, "error_model": "numpy"}

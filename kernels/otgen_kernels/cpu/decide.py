@@ -8,8 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-SQUARES, ABSOLUTES, MAXIMUM = 0, 1, 2  # form: s = unit * sum |x-y|^2, sum |x-y|, max |x-y|
-IDENTITY, ROOT, SQUARE, POWER = 0, 1, 2, 3  # shape: c = s, sqrt(s), s^2, s^q
+from ..costs import ABSOLUTES as ABSOLUTES
+from ..costs import IDENTITY as IDENTITY
+from ..costs import MAXIMUM as MAXIMUM
+from ..costs import POWER as POWER
+from ..costs import ROOT as ROOT
+from ..costs import SQUARE as SQUARE
+from ..costs import SQUARES as SQUARES
 
 
 # No fastmath here: reassociation or contraction could differ between the callers it is inlined into. Loops of length

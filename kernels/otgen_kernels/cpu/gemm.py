@@ -11,8 +11,8 @@ import numpy as np
 from numba import njit
 
 from ..constants import BIG, BLOCK, TILE_COLUMNS, TILE_ROWS
+from ..costs import Cost
 from . import pool
-from .costs import Cost
 from .decide import IDENTITY, POWER, ROOT, SQUARE, SQUARES, cost, settle
 
 _U = 2.0**-24

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..constants import SERIAL_PAIRS, SMALL_DIMS, TREE_DIMS
-from .costs import describe, exponent, scale_by_power, unit_rows
+from ..costs import describe, exponent, scale_by_power, unit_rows
 from .decide import SQUARES
 from .gemm import GemmPairs
 from .scan import ScanPairs

@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit
 
 from ..constants import BIG, LEAF, SCAN_BYTES, TILE_ROWS, TINY
+from ..costs import Cost
 from . import pool
-from .costs import Cost
 from .decide import ABSOLUTES, IDENTITY, POWER, ROOT, SQUARE, SQUARES, cost, settle
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numba import njit
 
 from ..constants import BIG, FAN, LEAF, SMALL_DIMS, TILE_ROWS, TINY
+from ..costs import Cost
 from . import pool
-from .costs import Cost
 from .decide import ABSOLUTES, IDENTITY, POWER, ROOT, SQUARE, SQUARES, cost, settle
 from .kdtree import kd_order
 from .scan import screen_leaf

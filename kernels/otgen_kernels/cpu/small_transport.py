@@ -7,8 +7,8 @@ fit the cache, and a row of them is priced faster than one pivot is done.
 import numpy as np
 from numba import njit
 
+from ..costs import describe
 from .arcs import _cost_matrix
-from .costs import describe
 from .pivots import NOISE, enter, greedy_basis, potentials, tree_flows
 
 SAMPLE = 640  # reduced costs that are sorted to guess how small the smallest n + m of them are

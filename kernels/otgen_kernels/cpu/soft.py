@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..constants import SERIAL_PAIRS, SMALL_DIMS
-from .costs import Cost, describe, scale_by_power, unit_rows
+from ..costs import Cost, describe, scale_by_power, unit_rows
 from .decide import IDENTITY, MAXIMUM, SQUARES
 from .soft_active import ActivePairs, collect
 from .soft_dense import DensePairs, MatrixTiles, dense_points

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ..costs import describe, unit_rows
 from . import pool
-from .costs import describe, unit_rows
 from .decide import ABSOLUTES, SQUARES, cost
 from .soft_batch_answers import LOG2_E, rows_answer
 from .soft_batch_proof import FIGURES

@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 
 from ..constants import SOFT_COLUMNS, SOFT_RUN, TILE_ROWS
+from ..costs import Cost
 from . import pool
-from .costs import Cost
 from .decide import ABSOLUTES, IDENTITY, ROOT, SQUARE, SQUARES
 from .exp2 import LOWEST, exp2, log2
 from .soft_local import AVERAGE, FAR, GRADIENT, LARGEST, TOTAL

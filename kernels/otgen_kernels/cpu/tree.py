@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..constants import BIG, FAN, LEAF
-from .costs import Cost
+from ..costs import Cost
 
 
 class Tree:

@@ -1,4 +1,7 @@
-"""What a cost (metric, p) means to the kernels, and the coordinates that keep its powers in range."""
+"""What a cost (metric, p) means to the kernels, and the coordinates that keep its powers in range.
+
+NumPy's functions serve arrays of NumPy and of CuPy alike, each where it lives.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .decide import ABSOLUTES, IDENTITY, MAXIMUM, POWER, ROOT, SQUARE, SQUARES
+SQUARES, ABSOLUTES, MAXIMUM = 0, 1, 2  # form: s = unit * sum |x-y|^2, sum |x-y|, max |x-y|
+IDENTITY, ROOT, SQUARE, POWER = 0, 1, 2, 3  # shape: c = s, sqrt(s), s^2, s^q
 
 
 class Cost(NamedTuple):

@@ -1,0 +1,115 @@
+"""The only place that speaks to CuPy: programs compiled for the device present, and launches that are checked.
+
+A launch fails before it starts where an argument has another type, layout or device than the kernel declares. CUDA
+reports what goes wrong inside a kernel at some later call; OTGEN_CUDA_SYNC=1 waits after every launch instead, so that
+the error names its kernel.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from . import source
+
+MOST_BLOCKS = (2**31 - 1, 65535, 65535)
+MOST_THREADS = 1024
+USUAL_SHARED = 48 * 1024  # bytes; beyond, a kernel has to be allowed more
+
+Macros = tuple[tuple[str, int | str], ...]
+
+
+def namespace() -> Any:
+    """The module cupy. Who passes a CuPy array has imported it."""
+    import cupy  # pyright: ignore[reportMissingImports]
+
+    return cupy
+
+
+class Program:
+    """The kernels of one .cu file for one choice of its macros, compiled once for each device."""
+
+    def __init__(self, file: str, **macros: int | str) -> None:
+        self.file, self.macros = file, tuple(sorted(macros.items()))
+
+    def __call__(
+        self, kernel: str, grid: tuple[int, ...], block: tuple[int, ...], *arguments: Any, shared: int = 0
+    ) -> None:
+        """Start a kernel on the current stream of the current device; shared is its dynamic memory in bytes.
+
+        An array stands for a pointer, None for a null pointer; numbers become the declared type, or are refused.
+        """
+        parameters = source.signatures(self.file, self.macros)[kernel]
+        where = f"{self.file}.cu: {kernel}"
+        _check_shape(where, grid, block)
+        if len(arguments) != len(parameters):
+            raise TypeError(f"{where} takes {len(parameters)} arguments; got {len(arguments)}.")
+        passed = tuple(_argument(where, *both) for both in zip(parameters, arguments))
+        if 0 in grid:  # no pairs, no work: CUDA calls an empty grid an error
+            return
+        cupy = namespace()
+        function = _module(cupy.cuda.Device().id, self.file, self.macros).get_function(kernel)
+        if shared > USUAL_SHARED:
+            function.max_dynamic_shared_size_bytes = shared
+        function(grid, block, passed, shared_mem=shared)
+        if os.environ.get("OTGEN_CUDA_SYNC") == "1":
+            try:
+                cupy.cuda.get_current_stream().synchronize()
+            except Exception as error:
+                raise RuntimeError(f"{where} failed on the device: {error}") from error
+
+
+@cache
+def _module(device: int, file: str, macros: Macros) -> Any:
+    return namespace().RawModule(code=source.text(file), options=source.options(macros))
+
+
+def _check_shape(where: str, grid: tuple[int, ...], block: tuple[int, ...]) -> None:
+    if any(size > most for size, most in zip(grid, MOST_BLOCKS)):
+        raise ValueError(f"{where}: a grid may have {MOST_BLOCKS} blocks; got {grid}.")
+    threads = int(np.prod(block))
+    if not 0 < threads <= MOST_THREADS or threads % 32:
+        raise ValueError(f"{where}: a block has whole warps of 32, {MOST_THREADS} threads at most; got {block}.")
+
+
+def _argument(where: str, parameter: source.Parameter, value: Any) -> Any:
+    name, dtype = f"{where}: {parameter.name}", parameter.dtype
+    if not parameter.pointer:
+        number = dtype.type(value)
+        if number != value and value == value:
+            raise OverflowError(f"{name} is a {dtype}, which does not hold {value!r}.")
+        return number
+    if value is None:
+        return np.uint64(0)
+    cupy = namespace()
+    if not isinstance(value, cupy.ndarray):
+        raise TypeError(f"{name} must be a cupy.ndarray; got a {type(value).__module__}.{type(value).__name__}.")
+    if value.dtype != dtype:
+        raise TypeError(f"{name} must have dtype {dtype}; got {value.dtype}.")
+    if not value.flags.c_contiguous:
+        raise ValueError(f"{name} must be C-contiguous; got strides {value.strides} of shape {value.shape}.")
+    if value.device.id != cupy.cuda.Device().id:
+        raise ValueError(f"{name} is on device {value.device.id}; the current device is {cupy.cuda.Device().id}.")
+    return value
+
+
+@cache
+def _processors(device: int) -> int:
+    return int(namespace().cuda.Device(device).attributes["MultiProcessorCount"])
+
+
+def processors() -> int:
+    """Streaming multiprocessors of the current device."""
+    return _processors(namespace().cuda.Device().id)
+
+
+def home(arrays: Iterable[Any]) -> Any:
+    """The cupy.cuda.Device that all these arrays share, to be entered; raises ValueError where they do not."""
+    found = {array.device.id for array in arrays if array is not None}
+    if len(found) != 1:
+        raise ValueError(f"arrays must be on one device; they are on devices {sorted(found)}. Move them to one.")
+    return namespace().cuda.Device(found.pop())

@@ -1,0 +1,178 @@
+"""A stand-in for CuPy whose device is this host: arrays of a type of their own, kernels run by the emulator.
+
+What the library uses is there, and what it would get wrong on a device fails here too: an array of NumPy does not mix
+with one of the device, and none becomes one of NumPy without `asnumpy`.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import numpy as np
+
+from . import compiler
+
+
+class _Id:
+    def __init__(self, number: int = 0) -> None:
+        self.id = number
+
+
+class Device:
+    """The only device."""
+
+    attributes = {"MultiProcessorCount": 2, "MaxSharedMemoryPerBlockOptin": 227 * 1024}  # noqa: RUF012
+    compute_capability = "90"
+
+    def __init__(self, number: Any = None) -> None:
+        self.id = 0 if number is None else int(number)
+        if self.id:
+            raise RuntimeError(f"cudaErrorInvalidDevice: invalid device ordinal {number}")
+
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        pass
+
+    def synchronize(self) -> None:
+        pass
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, ndarray):
+        return value.view(np.ndarray)
+    if isinstance(value, (tuple, list)):
+        return type(value)(_bare(v) for v in value)
+    if isinstance(value, np.ndarray) and value.ndim:
+        raise TypeError(f"Unsupported type {type(value)}: an array of NumPy among those of the device")
+    return value
+
+
+def _ours(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return np.asarray(value).view(ndarray)
+    if isinstance(value, (tuple, list)):
+        return type(value)(_ours(v) for v in value) if type(value) in (tuple, list) else tuple(map(_ours, value))
+    return value
+
+
+class ndarray(np.ndarray):
+    """An array of the device: results are too, numbers included."""
+
+    __array_priority__ = 100
+
+    @property
+    def device(self) -> Any:  # type: ignore[override]
+        return _Id()
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if "out" in options:
+            if not all(o is None or isinstance(o, ndarray) for o in options["out"]):
+                raise TypeError("out must be an array of the device")
+            getattr(ufunc, method)(
+                *(_bare(i) for i in inputs), **{k: _bare(v) for k, v in options.items() if k != "dtype"}
+            )
+            return options["out"][0]
+        return _ours(getattr(ufunc, method)(*(_bare(i) for i in inputs), **{k: _bare(v) for k, v in options.items()}))
+
+    def __array_function__(self, function: Any, kinds: Any, inputs: Any, options: Any) -> Any:
+        return _ours(function(*_bare(tuple(inputs)), **{k: _bare(v) for k, v in options.items() if k != "like"}))
+
+    def get(self) -> np.ndarray:
+        return np.array(self.view(np.ndarray))
+
+
+def asnumpy(value: Any) -> np.ndarray:
+    return np.array(_bare(value)) if isinstance(value, ndarray) else np.asarray(value)
+
+
+class _Kernel:
+    def __init__(self, file: str, macros: compiler.MACROS, name: str) -> None:
+        self._meant, self.max_dynamic_shared_size_bytes = (file, macros, name), 48 * 1024
+
+    def __call__(self, grid: Any, block: Any, arguments: tuple, *, shared_mem: int = 0) -> None:
+        if shared_mem > self.max_dynamic_shared_size_bytes:
+            raise RuntimeError("CUDA_ERROR_INVALID_VALUE: more shared memory than the kernel was allowed")
+        compiler.run(*self._meant, tuple(grid), tuple(block), arguments, shared_mem)
+
+
+class RawModule:
+    """The file is known by its text, macros by the options."""
+
+    def __init__(self, *, code: str, options: tuple[str, ...]) -> None:
+        from otgen_kernels.cuda import source
+
+        self._file = next(file for file in source.FILES if source.text(file) == code)
+        named = (option[2:].split("=") for option in options if option.startswith("-D"))
+        self._macros = tuple((name, int(value) if value.lstrip("-").isdigit() else value) for name, value in named)
+
+    def get_function(self, name: str) -> _Kernel:
+        return _Kernel(self._file, self._macros, name)
+
+
+class _Stream:
+    ptr = 0
+
+    def synchronize(self) -> None:
+        pass
+
+    def __enter__(self) -> _Stream:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        pass
+
+
+class OutOfMemoryError(MemoryError):
+    pass
+
+
+class _Pool:
+    def free_all_blocks(self) -> None:
+        pass
+
+
+def module() -> types.ModuleType:
+    """The stand-in, to be put in sys.modules as cupy."""
+    made = _Module("cupy")
+    made.ndarray, made.asnumpy, made.RawModule = ndarray, asnumpy, RawModule
+    made.cuda = types.SimpleNamespace(
+        Device=Device, get_current_stream=_Stream, ExternalStream=lambda *_: _Stream(), Stream=_Stream,
+        runtime=types.SimpleNamespace(getDeviceCount=lambda: 1),
+        memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+    )  # fmt: skip
+    made.get_default_memory_pool = _Pool
+    made.get_array_module = lambda *arrays: made if any(isinstance(a, ndarray) for a in arrays) else np
+    made.__version__ = "emulated"
+    return made
+
+
+MAKERS = (
+    "asarray",
+    "array",
+    "ascontiguousarray",
+    "empty",
+    "zeros",
+    "ones",
+    "full",
+    "arange",
+    "linspace",
+    "from_dlpack",
+)
+
+
+class _Module(types.ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(np, name)
+        if isinstance(found, type) or not callable(found):
+            return found
+
+        def called(*arguments: Any, **options: Any) -> Any:
+            if name in MAKERS:  # these may take what is on the host
+                arguments = tuple(a.view(np.ndarray) if isinstance(a, ndarray) else a for a in arguments)
+                return _ours(found(*arguments, **options))
+            return _ours(found(*_bare(arguments), **{k: _bare(v) for k, v in options.items()}))
+
+        return called

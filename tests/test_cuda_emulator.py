@@ -1,0 +1,85 @@
+"""The emulator finds what it is there to find: writes out of bounds, waits without end, races, mixed arrays."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from cuda_emulator import compiler
+from cuda_emulator import cupy as emulated
+from otgen_kernels.cuda import source
+
+KERNELS = """
+extern "C" __global__ void past_the_end(float* out, int n) { out[n + threadIdx.x % 2] = 1.0f; }
+extern "C" __global__ void writes_input(const float* in) { const_cast<float*>(in)[0] = 5.0f; }
+extern "C" __global__ void divided(int n) { if (threadIdx.x < n) __syncthreads(); }
+extern "C" __global__ void half_a_warp(float* out) { if (threadIdx.x < 16) out[0] = __shfl_sync(0xffffffffu, 1.0f, 0); }
+extern "C" __global__ void racing(int* out) {
+    __shared__ int seen[64];
+    seen[threadIdx.x] = threadIdx.x;
+    out[threadIdx.x] = seen[(threadIdx.x + 1) % 64];
+}
+extern "C" __global__ void waiting(int* out) {
+    __shared__ int seen[64];
+    seen[threadIdx.x] = threadIdx.x;
+    __syncthreads();
+    out[threadIdx.x] = seen[(threadIdx.x + 1) % 64];
+}
+extern "C" __global__ void collectives(int* out) {
+    const int lane = threadIdx.x % 32;
+    int total = lane;
+    for (int k = 16; k > 0; k /= 2) total += __shfl_xor_sync(0xffffffffu, total, k);
+    out[threadIdx.x] = total + 1000 * __popc(__ballot_sync(0xffffffffu, lane % 3 == 0));
+}
+"""
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    (tmp_path / "odd.cu").write_text(KERNELS, "utf-8")
+    monkeypatch.setattr(source, "FOLDER", tmp_path)
+    return lambda name, block, *arguments: compiler.run("odd", (), name, (1,), (block,), arguments, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "match"),
+    [
+        ("past_the_end", (np.zeros(8, np.float32), 8), "writes outside out"),
+        ("writes_input", (np.zeros(8, np.float32),), "writes to in, which is const"),
+        ("divided", (40,), "threads wait for ever: 0 in __syncthreads, 40 at the end"),
+        ("half_a_warp", (np.zeros(1, np.float32),), "threads wait for ever: 0 in __shfl_sync, 16 at the end"),
+    ],
+)
+def test_a_kernel_that_goes_wrong_is_reported(run, name, arguments, match):
+    with pytest.raises(RuntimeError, match=match):
+        run(name, 64, *arguments)
+
+
+@pytest.mark.parametrize("order", ["forwards", "backwards"])
+def test_a_race_shows_in_one_order_at_least_and_a_wait_ends_it(run, monkeypatch, order):
+    monkeypatch.setenv("OTGEN_EMULATOR_ORDER", order)
+    wanted, out = np.roll(np.arange(64), -1), np.full(64, -1, np.int32)
+    run("waiting", 64, out)
+    np.testing.assert_array_equal(out, wanted)
+    run("racing", 64, out)
+    assert (out != wanted).any()
+
+
+def test_collectives_see_their_whole_warp(run):
+    out = np.zeros(96, np.int32)
+    run("collectives", 96, out)
+    np.testing.assert_array_equal(out, 31 * 16 + 11_000)
+
+
+def test_arrays_of_host_and_device_do_not_mix():
+    cupy = emulated.module()
+    x, y = cupy.ones(3), np.ones(3)
+    for mixed in (lambda: x + y, lambda: np.add(y, x), lambda: np.concatenate([x, y]), lambda: cupy.dot(x, y)):
+        with pytest.raises(TypeError, match="an array of NumPy among those of the device"):
+            mixed()
+    total = (2.0 * x + np.float64(1.0)).sum()
+    assert isinstance(total, cupy.ndarray) and total.shape == () and float(total) == 9.0
+    assert isinstance(np.concatenate([x, x]), cupy.ndarray) and isinstance(cupy.asnumpy(x), np.ndarray)
+    assert "cupy" not in sys.modules or not isinstance(cupy.asnumpy(x), cupy.ndarray)
