@@ -61,7 +61,7 @@ def _ours(value: Any) -> Any:
 class ndarray(np.ndarray):
     """An array of the device: results are too, numbers included."""
 
-    __array_priority__ = 100
+    __array_priority__ = 100.0  # pyright: ignore[reportAssignmentType]
 
     @property
     def device(self) -> Any:  # type: ignore[override]
@@ -136,7 +136,7 @@ class _Pool:
 
 def module() -> types.ModuleType:
     """The stand-in, to be put in sys.modules as cupy."""
-    made = _Module("cupy")
+    made: Any = _Module("cupy")
     made.ndarray, made.asnumpy, made.RawModule = ndarray, asnumpy, RawModule
     made.cuda = types.SimpleNamespace(
         Device=Device, get_current_stream=_Stream, ExternalStream=lambda *_: _Stream(), Stream=_Stream,

@@ -15,7 +15,7 @@ def cupy(request, monkeypatch) -> Any:
     if os.environ.get("OTGEN_TEST_GPU") == "1":
         if request.param == "backwards":
             pytest.skip("a GPU has its own order")
-        import cupy
+        import cupy  # pyright: ignore[reportMissingImports]
 
         return cupy
     from cuda_emulator import cupy as emulated

@@ -56,6 +56,11 @@ def test_a_shape_beyond_the_device_is_refused(cupy, grid, block):
         launch(cupy, grid=grid, block=block)
 
 
+def test_a_macro_that_the_source_does_not_list_is_refused():
+    with pytest.raises(ValueError, match=r"pairs.cu is compiled for .*'FORM': \(0, 1, 2\).*got .*'FORM': 3"):
+        device.Program("pairs", REAL="double", FORM=3, SHAPE=0)
+
+
 def test_a_missing_argument_is_refused(cupy):
     with pytest.raises(TypeError, match="takes 6 arguments; got 5"):
         PROGRAM("c_transform_merge", (1,), (256,), *arguments(cupy)[:-1])

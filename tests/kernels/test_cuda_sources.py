@@ -12,8 +12,8 @@ import pytest
 from otgen_kernels.cuda import source
 
 CASES = [(file, macros) for file in source.FILES for macros in (
-    tuple(sorted(zip(source.MACROS[file], values)))
-    for values in itertools.product(*source.MACROS[file].values())
+    tuple(sorted(zip(source.choices(file), values)))
+    for values in itertools.product(*source.choices(file).values())
 )]  # fmt: skip
 
 
@@ -56,11 +56,6 @@ def test_a_source_that_is_wrong_does_not_compile():
     assert result != 0 and "undeclared" in log
 
 
-def test_every_file_is_listed():
-    found = {path.stem for path in source.FOLDER.glob("*.cu")}
-    assert found == set(source.FILES) == set(source.MACROS)
-
-
 def test_signatures_are_those_of_the_source():
     found = source.signatures("pairs", (("FORM", 0), ("REAL", "float"), ("SHAPE", 0)))
     assert set(found) == {"c_transform", "c_transform_merge", "smallest_k", "smallest_k_merge"}
@@ -71,5 +66,5 @@ def test_signatures_are_those_of_the_source():
     assert found["c_transform"][-1] == source.Parameter("indices", source.np.dtype("int32"), True, False)
     # A kernel that the pattern misses could not be launched, and would not be tested.
     for file in source.FILES:
-        macros = tuple((name, values[0]) for name, values in source.MACROS[file].items())
+        macros = tuple((name, values[0]) for name, values in source.choices(file).items())
         assert len(source.signatures(file, macros)) == source.text(file).count("__global__")

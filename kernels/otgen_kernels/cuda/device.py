@@ -35,6 +35,9 @@ class Program:
 
     def __init__(self, file: str, **macros: int | str) -> None:
         self.file, self.macros = file, tuple(sorted(macros.items()))
+        offered = source.choices(file)
+        if set(macros) != set(offered) or any(value not in offered[name] for name, value in macros.items()):
+            raise ValueError(f"{file}.cu is compiled for {offered}; got {macros}.")
 
     def __call__(
         self, kernel: str, grid: tuple[int, ...], block: tuple[int, ...], *arguments: Any, shared: int = 0

@@ -1,4 +1,5 @@
 // The smallest c(x_i, y_j) - h_j of every row, decided in float64 from coordinate differences, as on the host.
+// compiled for REAL: float double; FORM: 0 1 2; SHAPE: 0 1 2 3
 #include "costs.cuh"
 #include "tile.cuh"
 

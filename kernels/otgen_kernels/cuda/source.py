@@ -10,13 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 FOLDER = Path(__file__).parent
-FILES = ("pairs",)
-"""The .cu files."""
+FILES = tuple(sorted(path.stem for path in FOLDER.glob("*.cu")))
 
-COSTS = {"FORM": (0, 1, 2), "SHAPE": (0, 1, 2, 3)}
-MACROS: dict[str, dict[str, tuple[int | str, ...]]] = {"pairs": {"REAL": ("float", "double"), **COSTS}}
-"""What each file is compiled for: a macro, and the values the launchers may give it."""
-
+_COMPILED_FOR = re.compile(r"^// compiled for (.*)$", re.MULTILINE)
 _INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.MULTILINE)
 _KERNEL = re.compile(
     r'extern "C" __global__ (?:__launch_bounds__\([^)]*\) )?void (?:__launch_bounds__\([^)]*\) )?(\w+)\(([^)]*)\)'
@@ -46,6 +42,18 @@ def text(file: str) -> str:
         return _INCLUDE.sub(lambda m: "" if m[1] in seen else expand(m[1]), (FOLDER / name).read_text("utf-8"))
 
     return expand(f"{file}.cu")
+
+
+@cache
+def choices(file: str) -> dict[str, tuple[int | str, ...]]:
+    """The macros a file is compiled for and the values that launchers may give them, from its own list of them."""
+    listed = _COMPILED_FOR.search(text(file))
+    if listed is None:
+        return {}
+    pairs = (part.split(":") for part in listed[1].split(";"))
+    return {
+        name.strip(): tuple(int(v) if v.lstrip("-").isdigit() else v for v in values.split()) for name, values in pairs
+    }
 
 
 @cache
