@@ -97,7 +97,7 @@ extern "C" __global__ void __launch_bounds__(256) smallest_k(const REAL* __restr
     }
     double s[4][4];
     for (int column = begin; column < end; column += TILE) {
-        tile_distances<double>(x, y, n, m, d, row, column, s);
+        tile_distances<double, 8>(x, y, n, m, d, row, column, s);
         #pragma unroll
         for (int b = 0; b < 4; b++) {
             const int j = column + tx + 16 * b;

@@ -2,11 +2,10 @@
 // tx + 16 b, so that the 16 lanes of a half warp share their rows and read neighbouring columns.
 #define TILE 64
 #define THREADS 256
-#define SLICE 16
 
-// s of every pair of the tile at (row, column), coordinates read once from global memory into slices of 16. Rows and
+// s of every pair of the tile at (row, column), coordinates read from global memory in slices. Rows and
 // columns beyond the clouds repeat the last one: who reads s asks whether there is such a pair.
-template <typename T>
+template <typename T, int SLICE = 16>
 __device__ __forceinline__ void tile_distances(const REAL* x, const REAL* y, int n, int m, int d, int row, int column,
                                                T s[4][4]) {
     __shared__ T xs[SLICE][TILE + 1];
