@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,3 +28,20 @@ def clouds(tmp_path: Path) -> tuple[str, str]:
     np.save(tmp_path / "x.npy", rng.normal(size=(40, 2)))
     np.save(tmp_path / "y.npy", rng.normal(size=(30, 2)) + 1)
     return str(tmp_path / "x.npy"), str(tmp_path / "y.npy")
+
+
+@pytest.fixture(params=["forwards", "backwards"])
+def cupy(request, monkeypatch) -> Any:
+    """The module cupy: on a GPU where OTGEN_TEST_GPU=1 asks for it, else emulated, threads in one order and the other."""
+    if os.environ.get("OTGEN_TEST_GPU") == "1":
+        if request.param == "backwards":
+            pytest.skip("a GPU has its own order")
+        import cupy  # pyright: ignore[reportMissingImports]
+
+        return cupy
+    from cuda_emulator import cupy as emulated
+
+    monkeypatch.setenv("OTGEN_EMULATOR_ORDER", request.param)
+    module = emulated.module()
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    return module
