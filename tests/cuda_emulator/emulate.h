@@ -165,6 +165,53 @@ template <typename T> static inline T exchange(T value, int from, const char* pl
     memcpy(&found, &slots[parity][base + from], sizeof(T));
     return found;
 }
+// Tensor cores. TF32: 10 digits after the point, ties away from zero; a sum of products is cut to float32.
+static inline float masked(float v) {
+    uint32_t bits;
+    memcpy(&bits, &v, 4);
+    bits &= 0xffffe000u;
+    memcpy(&v, &bits, 4);
+    return v;
+}
+static inline float tf32(float v) {
+    uint32_t bits;
+    memcpy(&bits, &v, 4);
+    if ((bits & 0x7f800000u) != 0x7f800000u) bits += 0x1000u;
+    memcpy(&v, &bits, 4);
+    return masked(v);
+}
+static inline float cut(double v) {
+    const float f = (float)v;
+    return fabs((double)f) > fabs(v) ? nextafterf(f, 0.0f) : f;
+}
+struct Two { float first, second; };
+static void mma_16x8x8(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
+    const int lane = current % 32, base = current - lane, g = lane / 4, t = lane % 4;
+    float row[2][8], column[2][8];
+    for (int part = 0; part < 3; part++) {  // k = 0..3 of a, k = 4..7 of a, b
+        const int parity = fibers[current].parity;
+        const Two mine = part == 2 ? Two{b[0], b[1]} : Two{a[2 * part], a[2 * part + 1]};
+        exchange(mine, lane, "in mma_16x8x8");
+        for (int k = 0; k < 4; k++) {
+            Two found;
+            if (part < 2) {
+                memcpy(&found, &slots[parity][base + 4 * g + k], sizeof found);
+                row[0][4 * part + k] = masked(found.first), row[1][4 * part + k] = masked(found.second);
+            } else {
+                for (int n = 0; n < 2; n++) {
+                    memcpy(&found, &slots[parity][base + 4 * (2 * t + n) + k], sizeof found);
+                    column[n][k] = masked(found.first), column[n][4 + k] = masked(found.second);
+                }
+            }
+        }
+    }
+    for (int r = 0; r < 2; r++)
+        for (int n = 0; n < 2; n++) {
+            double sum = c[2 * r + n];
+            for (int k = 0; k < 8; k++) sum += (double)row[r][k] * (double)column[n][k];
+            c[2 * r + n] = cut(sum);
+        }
+}
 }  // namespace emulator
 
 #define DYNAMIC_SHARED(type, name) type* name = (type*)emulator::dynamic
