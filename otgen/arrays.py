@@ -1,7 +1,6 @@
-"""The one door: checks what the user passed, words the errors, and takes NumPy and torch arrays in and out by DLPack.
+"""The one door: checks what the user passed, words the errors, and takes NumPy, CuPy and torch arrays in and out.
 
-Imports nothing of otgen. torch, cupy and scipy.sparse are read from sys.modules only: who passes a tensor has imported
-its library.
+torch, cupy and scipy.sparse are read from sys.modules only: who passes a tensor has imported its library.
 """
 
 from __future__ import annotations
@@ -13,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from . import devices
+from .devices import library_of as library_of
+
 MATRIX = "Pass one row for each source and one column for each target."
 RESHAPE = "Reshape points on the line to (n, 1), a single point to (1, d)."
 ON_THE_LINE = "Reshape points on the line to (n, 1), or call otgen.wasserstein_1d."
@@ -23,16 +25,19 @@ class Home:
     """Where the user's arrays live and in which precision: results go back there."""
 
     dtype: np.dtype
-    device: Any = None  # a torch.device; None for NumPy
+    device: Any = None  # a torch.device, or a cupy.cuda.Device; None for NumPy
 
-    def array(self, values: np.ndarray, dtype: np.dtype | None = None) -> Any:
+    def array(self, values: Any, dtype: np.dtype | None = None) -> Any:
         """Return values as an array of the user's library, in the user's precision unless dtype is given."""
-        values = np.asarray(values, dtype=dtype or self.dtype, order="C")
-        return values if self.device is None else sys.modules["torch"].from_dlpack(values).to(self.device)
+        return devices.put(values, dtype or self.dtype, self.device)
 
-    def number(self, value: float) -> Any:
+    def number(self, value: Any) -> Any:
         """Return a Python float, or a 0-d tensor for torch users."""
-        return float(value) if self.device is None else self.array(np.asarray(value))
+        return self.array(value) if self.is_torch else float(value)
+
+    @property
+    def is_torch(self) -> bool:
+        return self.device is not None and not hasattr(self.device, "id")
 
 
 def read_points(
@@ -46,7 +51,7 @@ def read_points(
     """
     device = common_home(x=x, y=y)
     flat = ON_THE_LINE if transport else RESHAPE
-    x, y = (_read_cloud(cloud, name, columns, flat, one_pair) for name, cloud in (("x", x), ("y", y)))
+    x, y = (_read_cloud(cloud, name, columns, flat, one_pair, device) for name, cloud in (("x", x), ("y", y)))
     if x.shape[1:] != y.shape[1:]:
         raise ValueError(
             f"x and y must have points of one dimension d; got shapes {x.shape} and {y.shape}. Match their columns."
@@ -58,7 +63,7 @@ def read_points(
 def read_queries(x_new: Any, d: int | None, name: str = "x_new", like: str = "x") -> tuple[np.ndarray, Home]:
     """Return x_new (k, d) as read_points returns x, and its home; None is any d. Errors say `name`, as `like`."""
     device = common_home(**{name: x_new})
-    x_new = _read_cloud(x_new, name, columns=False, flat=RESHAPE)
+    x_new = _read_cloud(x_new, name, columns=False, flat=RESHAPE, place=device)
     if d is not None and x_new.shape[1] != d:
         raise ValueError(f"{name} must have shape (k, {d}), as {like}; got shape {x_new.shape}. Match their columns.")
     return plain(x_new, x_new.dtype), Home(x_new.dtype, device)
@@ -69,7 +74,8 @@ def read_normal(mean: Any, cov: Any, side: str) -> tuple[np.ndarray, np.ndarray,
 
     Entries may differ from their mirror images by 64 sqrt(d) eps of the largest entry.
     """
-    mean, cov = host(mean, f"mean_{side}"), host(cov, f"cov_{side}")
+    place = common_home(**{f"mean_{side}": mean, f"cov_{side}": cov})
+    mean, cov = bring(mean, f"mean_{side}", place), bring(cov, f"cov_{side}", place)
     if mean.ndim != 1 or mean.size == 0:
         raise ValueError(f"mean_{side} must have shape (d,) with d >= 1; got shape {mean.shape}. Reshape it.")
     d = len(mean)
@@ -83,7 +89,7 @@ def read_normal(mean: Any, cov: Any, side: str) -> tuple[np.ndarray, np.ndarray,
     exact = cov.astype(np.float64)
     eps, unlike = float(np.finfo(cov.dtype).eps), np.abs(exact - exact.T)
     if unlike.max() > 64 * math.sqrt(d) * eps * np.abs(exact).max():
-        i, j = (int(k) for k in np.unravel_index(np.argmax(unlike), unlike.shape))
+        i, j = (int(k) for k in np.unravel_index(int(np.argmax(unlike)), unlike.shape))
         raise ValueError(
             f"cov_{side} must be symmetric; cov_{side}[{i}, {j}] is {float(exact[i, j])!r} and cov_{side}[{j}, {i}] is "
             f"{float(exact[j, i])!r}. Pass 0.5 * (cov_{side} + cov_{side}.T)."
@@ -94,7 +100,7 @@ def read_normal(mean: Any, cov: Any, side: str) -> tuple[np.ndarray, np.ndarray,
 def read_clouds(clouds: dict[str, Any]) -> tuple[list[np.ndarray], Home]:
     """Return clouds (n_k, d) of one d, each under the name that errors use, as read_points does, and their home."""
     device = common_home(**clouds)
-    found = {name: _read_cloud(cloud, name, columns=False) for name, cloud in clouds.items()}
+    found = {name: _read_cloud(cloud, name, columns=False, place=device) for name, cloud in clouds.items()}
     first, *others = found
     for name in others:
         if found[name].shape[1] != found[first].shape[1]:
@@ -102,7 +108,7 @@ def read_clouds(clouds: dict[str, Any]) -> tuple[list[np.ndarray], Home]:
                 f"{name} must have points of the dimension of {first}; got shapes {found[name].shape} and "
                 f"{found[first].shape}. Match their columns."
             )
-    dtype = np.result_type(*found.values())
+    dtype = np.result_type(*(cloud.dtype for cloud in found.values()))
     return [plain(cloud, dtype) for cloud in found.values()], Home(dtype, device)
 
 
@@ -111,8 +117,8 @@ def read_masses(weights: dict[str, Any], sizes: list[int], **like: Any) -> list[
 
     Masses count as equal, and `like` is meant, as in read_weights.
     """
-    common_home(**like, **weights)
-    read = [_read_weight(w, name, size) for (name, w), size in zip(weights.items(), sizes)]
+    place = common_home(**like, **weights)
+    read = [_read_weight(w, name, size, place) for (name, w), size in zip(weights.items(), sizes)]
     (first, first_eps), first_name = read[0], next(iter(weights))
     mass, found = float(first.sum()), [first]
     for (w, eps), name in zip(read[1:], [*weights][1:]):
@@ -125,8 +131,10 @@ def read_masses(weights: dict[str, Any], sizes: list[int], **like: Any) -> list[
     return found
 
 
-def _read_cloud(value: Any, name: str, columns: bool, flat: str = ON_THE_LINE, one_pair: bool = False) -> np.ndarray:
-    array = host(value, name)
+def _read_cloud(
+    value: Any, name: str, columns: bool, flat: str = ON_THE_LINE, one_pair: bool = False, place: Any = None
+) -> np.ndarray:
+    array = bring(value, name, place)
     if array.ndim == 1 and not columns:
         raise ValueError(f"{name} must have shape (n, d), one point a row; got shape {array.shape}. {flat}")
     if array.ndim not in ((1, 2) if columns else (2,)):
@@ -146,7 +154,7 @@ def _read_cloud(value: Any, name: str, columns: bool, flat: str = ON_THE_LINE, o
 
 def read_vector(value: Any, name: str, axes: tuple[int, ...] = (1,)) -> np.ndarray:
     """Return value as a finite float64 array with one of these numbers of axes."""
-    array = host(value, name)
+    array = bring(value, name, common_home(**{name: value}))
     if array.ndim not in axes:
         shapes = " or ".join({1: "(n,)", 2: "(n, k)"}[count] for count in axes)
         raise ValueError(f"{name} must have shape {shapes}; got shape {array.shape}. Reshape it.")
@@ -160,7 +168,7 @@ def read_costs(C: Any) -> tuple[Any, Home]:
     if is_sparse(C):
         return _read_sparse(C)
     device = common_home(C=C)
-    C = host(C, "C")
+    C = bring(C, "C", device)
     if C.ndim != 2 or C.size == 0:
         raise ValueError(f"C must be a matrix of shape (n, m) with n, m >= 1; got shape {C.shape}. {MATRIX}")
     home = Home(C.dtype, device)
@@ -198,9 +206,9 @@ def read_weights(
     """
     if a is None and b is None:
         return None, None
-    common_home(**like, a=a, b=b)
-    a_read, eps_a = _read_weight(a, "a", n)
-    b_read, eps_b = _read_weight(b, "b", m)
+    place = common_home(**like, a=a, b=b)
+    a_read, eps_a = _read_weight(a, "a", n, place)
+    b_read, eps_b = _read_weight(b, "b", m, place)
     if unequal:
         return a_read, b_read
     mass, other = float(a_read.sum()), float(b_read.sum())
@@ -211,10 +219,11 @@ def read_weights(
     return a_read, b_read * (mass / other)
 
 
-def _read_weight(w: Any, name: str, n: int) -> tuple[np.ndarray, float]:
+def _read_weight(w: Any, name: str, n: int, place: Any = None) -> tuple[np.ndarray, float]:
     if w is None:
-        return np.full(n, 1.0 / n), float(np.finfo(np.float64).eps)
-    w = host(w, name)
+        uniform = np.full(n, 1.0 / n)
+        return _moved(uniform, place), float(np.finfo(np.float64).eps)
+    w = bring(w, name, place)
     if w.shape != (n,):
         raise ValueError(
             f"{name} must have shape ({n},), one weight a point; got shape {w.shape}. Pass {n} weights on one axis."
@@ -238,52 +247,63 @@ def is_sparse(value: Any) -> bool:
     return sparse is not None and sparse.issparse(value)
 
 
-def library_of(value: Any) -> str | None:
-    """Return "torch", "cupy" or "numpy"; None for lists, numbers and None, which fit beside any of them."""
-    torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
-    if torch is not None and isinstance(value, torch.Tensor):
-        return "torch"
-    if cupy is not None and isinstance(value, cupy.ndarray):
-        return "cupy"
-    return None if value is None or isinstance(value, (list, tuple, int, float)) else "numpy"
-
-
 def common_home(**arrays: Any) -> Any:
-    """Return the torch device all arrays share, None for NumPy; raise where they mix or live on a GPU."""
-    found: dict[str, str] = {}
-    device = None
+    """Return the device all arrays share, of torch or of CuPy, None for NumPy; raise where they mix.
+
+    A GPU's arrays are refused where the function at work is not declared `devices.on_device`.
+    """
+    found: dict[str, tuple[str, Any]] = {}
     for name, value in arrays.items():
         library = library_of(value)
         if library is None:
             continue
-        if library == "cupy":
+        place = devices.place_of(value)
+        if devices.is_elsewhere(value) and not (devices.is_on_gpu(value) and devices.may_work()):
+            fix = f"cupy.asnumpy({name})" if library == "cupy" else f"{name}.cpu()"
             raise NotImplementedError(
-                f"{name} is a CuPy array and otgen's CUDA kernels are not built yet. Pass cupy.asnumpy({name})."
+                f"{name} is on '{devices.described(place)}' and this works on the host only. Pass {fix}."
             )
-        if library == "torch":
-            device = value.device
-            if device.type != "cpu":
-                raise NotImplementedError(
-                    f"{name} is a tensor on '{device}' and otgen's CUDA kernels are not built yet. Pass {name}.cpu()."
-                )
-        found[name] = library
-    if len(set(found.values())) > 1:
-        kinds = ", ".join(f"{name} is {library}" for name, library in found.items())
+        found[name] = library, place
+    if len({library for library, _ in found.values()}) > 1:
+        kinds = ", ".join(f"{name} is {library}" for name, (library, _) in found.items())
         raise TypeError(f"arrays must come from one library; {kinds}. Convert one side, e.g. torch.from_numpy(...).")
-    return device
+    places = {devices.described(place): place for _, place in found.values()}
+    if len(places) > 1:
+        kinds = ", ".join(f"{name} is on {devices.described(place)}" for name, (_, place) in found.items())
+        raise TypeError(f"arrays must be on one device; {kinds}. Move one side, e.g. by .to('cuda').")
+    return next(iter(places.values()), None)
+
+
+def bring(value: Any, name: str, place: Any) -> Any:
+    """Return value as `host` does, or as an array of CuPy where its home, as common_home gave it, is a GPU."""
+    if not devices.is_on_gpu(value):
+        return _moved(host(value, name), place)
+    if library_of(value) == "torch":
+        value = _plain_tensor(value, name)
+    return _real(devices.take(value), name)
+
+
+def _moved(array: np.ndarray, place: Any) -> Any:
+    """A list, or what stands for weights that were not given, beside arrays of a GPU."""
+    gpu = place is not None and devices.described(place) != "cpu" and devices.may_work()
+    return devices.cupy().asarray(array) if gpu else array
+
+
+def _plain_tensor(value: Any, name: str) -> Any:
+    value = value.detach()
+    if value.layout != sys.modules["torch"].strided:
+        raise TypeError(f"{name} must be a dense tensor; got layout {value.layout}. Call {name}.to_dense().")
+    if value.dtype.is_complex:
+        raise TypeError(_dtype_message(name, value.dtype))
+    if value.dtype.is_floating_point and value.dtype.itemsize < 4:
+        value = value.float()  # NumPy has no bfloat16
+    return value.resolve_neg()
 
 
 def host(value: Any, name: str) -> np.ndarray:
     """Return value as a NumPy array of a real dtype, float16 and bfloat16 widened, without further checks."""
     if library_of(value) == "torch":
-        value = value.detach()
-        if value.layout != sys.modules["torch"].strided:
-            raise TypeError(f"{name} must be a dense tensor; got layout {value.layout}. Call {name}.to_dense().")
-        if value.dtype.is_complex:
-            raise TypeError(_dtype_message(name, value.dtype))
-        if value.dtype.is_floating_point and value.dtype.itemsize < 4:
-            value = value.float()  # NumPy has no bfloat16
-        return _real(np.from_dlpack(value.resolve_neg()), name)
+        return _real(np.from_dlpack(_plain_tensor(value, name)), name)
     if is_sparse(value):
         raise TypeError(f"{name} must be a dense array; got {type(value).__name__}. Call {name}.toarray().")
     if isinstance(value, np.ma.MaskedArray):
@@ -311,7 +331,9 @@ def _dtype_message(name: str, dtype: Any) -> str:
 
 
 def plain(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    # Kernels compile once for C-contiguous writable arrays; anything else would be another signature.
+    """Return array as kernels take it, at home: compiled once for C-contiguous writable arrays."""
+    if library_of(array) == "cupy":
+        return sys.modules["cupy"].ascontiguousarray(array, dtype)
     return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
 
 

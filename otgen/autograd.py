@@ -30,19 +30,15 @@ def attach(
     axis that matches, as for problems (B, n, d) of values (B,). None stands beside a tensor that records no gradient.
     Differentiable once.
     """
-    import torch
-
     pairs = [(tensor, gradient) for tensor, gradient in pairs if library_of(tensor) == "torch"]
-    gradients = [
-        None if g is None else torch.from_dlpack(np.ascontiguousarray(g, np.float64)).to(home.device) for _, g in pairs
-    ]
-    return _function().apply(home.array(np.asarray(values)), gradients, batched, *(tensor for tensor, _ in pairs))
+    gradients = [None if g is None else home.array(g, np.dtype(np.float64)) for _, g in pairs]
+    return _function().apply(home.array(values), gradients, batched, *(tensor for tensor, _ in pairs))
 
 
 def refuse(value: np.ndarray | float, home: Home, tensors: Iterable[Any], why: str) -> Any:
     """Return value as a tensor at home that says `why` when it is differentiated."""
     found = [tensor for tensor in tensors if library_of(tensor) == "torch"]
-    return _refusal().apply(home.array(np.asarray(value)), why, *found)
+    return _refusal().apply(home.array(value), why, *found)
 
 
 @cache

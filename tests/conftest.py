@@ -32,7 +32,7 @@ def clouds(tmp_path: Path) -> tuple[str, str]:
 
 @pytest.fixture(params=["forwards", "backwards"])
 def cupy(request, monkeypatch) -> Any:
-    """The module cupy: on a GPU where OTGEN_TEST_GPU=1 asks for it, else emulated, threads in one order and the other."""
+    """The module cupy: on a GPU if OTGEN_TEST_GPU=1 asks for it, else emulated, threads in one order and the other."""
     if os.environ.get("OTGEN_TEST_GPU") == "1":
         if request.param == "backwards":
             pytest.skip("a GPU has its own order")

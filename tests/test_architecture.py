@@ -17,7 +17,7 @@ ROOTS = (ROOT, ROOT / "kernels")
 
 # room (a pattern of module names) -> the rooms it may import; every room may import itself.
 KERNELS = ("otgen_kernels", "otgen_kernels.*")
-DOOR = ("otgen.arrays", "otgen.batches", "otgen.options")
+DOOR = ("otgen.devices", "otgen.arrays", "otgen.batches", "otgen.options")
 API = ("otgen", *DOOR, "otgen.autograd", "otgen.transport", "otgen.transport.*")
 COMMAND = (
     "otgen.doctor", "otgen.distance", "otgen.validate", "otgen.demo", "otgen.readers", "otgen.plots", "otgen.maps",
@@ -32,7 +32,8 @@ MAP: dict[str, tuple[str, ...]] = {
     "otgen_kernels.dispatch": ("otgen_kernels.constants", "otgen_kernels.cpu*", "otgen_kernels.cuda*"),
     "otgen_kernels.host": ("otgen_kernels.dispatch", "otgen_kernels.cpu*"),
     "otgen_kernels": ("otgen_kernels.*",),
-    "otgen.arrays": (),
+    "otgen.devices": (),
+    "otgen.arrays": ("otgen.devices",),
     "otgen.batches": ("otgen.arrays",),
     "otgen.options": (),
     "otgen.autograd": ("otgen.arrays",),

@@ -21,6 +21,7 @@ from otgen_kernels import host
 
 from ..options import check_size
 from . import small
+from .device_pricing import DevicePointCosts
 from .multiscale import ALL_ARCS, Level, matrix_levels, point_levels
 from .pricing import MatrixCosts, PointCosts
 from .solution import MEAN_SHARE, RAISE, Progress, Solution, lower_bound, prove, starting_price, weighted_median
@@ -50,8 +51,12 @@ def solve_points(
     tol: float,
     max_iter: int | None,
     progress: Progress | None = None,
+    on_gpu: bool = False,
 ) -> Solution:
-    """Solve between points x (n, d), y (m, d) with positive weights a, b of equal mass for the cost metric**p."""
+    """Solve between points x (n, d), y (m, d) with positive weights a, b of equal mass for the cost metric**p.
+
+    The arrays are on the host; with on_gpu the pairs are priced on the current device.
+    """
     unit = 1.0
     if metric == "cosine":
         # 1 - cos is half the squared chord between unit vectors, and means of those still make a coarser problem
@@ -63,7 +68,7 @@ def solve_points(
     if max(len(x), len(y)) <= small.MOST_POINTS:
         found = small.solve_small(x, y, a, b, metric=metric, p=p, tol=tol, progress=progress)
     if found is None or not found.converged:
-        costs = PointCosts(x, y, metric, p)
+        costs = (DevicePointCosts if on_gpu else PointCosts)(x, y, metric, p)
         found = _descend(point_levels(costs, *host.whole_masses(a, b)), a, b, tol, max_iter, progress)
     f, g = np.empty_like(found.f), np.empty_like(found.g)
     f[x_order], g[y_order] = unit * found.f, unit * found.g

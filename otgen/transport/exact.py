@@ -11,7 +11,7 @@ import numpy as np
 
 from otgen_kernels import host
 
-from .. import autograd
+from .. import autograd, devices
 from ..arrays import Home, home_beside, is_sparse, read_costs, read_points, read_weights
 from ..options import check_options, check_size
 from . import column_generation, entropic, line, listed_arcs
@@ -23,6 +23,7 @@ from .solution import Solution
 Progress = Callable[[dict], None] | None
 
 
+@devices.on_device
 def wasserstein(
     x: Any,
     y: Any,
@@ -43,6 +44,7 @@ def wasserstein(
     cityblock, chebyshev or cosine. Returns a float; for torch tensors a 0-d tensor, differentiable once in points and,
     at fixed mass, in weights (the gradient at distance 0 is 0). On the line (d = 1, any metric but cosine) it is the
     sorted closed form, exact by theorem; elsewhere a primal-dual gap <= tol * scale (default tol 1e-9) proves it.
+    Arrays of CuPy and CUDA tensors are copied to the host once for the pivots; every pair is priced on their GPU.
     Raises ConvergenceError, with `.result`, where max_iter or an interrupt came before the proof; ValueError or
     TypeError for bad input. Memory O(n + m).
     """
@@ -80,6 +82,7 @@ def uninterrupted_wasserstein(x: Any, y: Any) -> Any:
         raise
 
 
+@devices.on_device
 def solve_sample(
     x: Any,
     y: Any,
@@ -100,7 +103,8 @@ def solve_sample(
     x (n, d), y (m, d), a (n,), b (m,) as in `wasserstein`; cost is "sqeuclidean", a metric, or (metric, p) for
     metric^p. max_iter None runs until gap <= tol * scale; a bounded or interrupted run returns its best plan with
     converged=False and the gap it has. Transport.value is differentiable for torch tensors (once, in points and in
-    weights at fixed mass). With eps it is `sinkhorn`, whose options and result then apply. Raises ValueError or
+    weights at fixed mass). For arrays on a GPU every pair is priced there, and the pivots and the plan are on the
+    host: see Transport.where. With eps it is `sinkhorn`, whose options and result then apply. Raises ValueError or
     TypeError for bad input. progress is called once a round with a dict (level, levels, round, arcs, gap, scale,
     seconds). Memory O(n + m).
     """
@@ -125,6 +129,7 @@ def solve_sample(
     return result
 
 
+@devices.on_device
 def solve(
     C: Any,
     a: Any = None,
@@ -156,6 +161,11 @@ def solve(
     if potentials is not None:
         raise ValueError("potentials start the entropic solver only; got potentials without eps. Pass eps= too.")
     tol, max_iter = check_options(tol, max_iter, progress, unbalanced)
+    if devices.is_on_gpu(C):
+        raise NotImplementedError(
+            "C is on a GPU, and exact transport under a matrix works on the host only. Pass cupy.asnumpy(C) or "
+            "C.cpu(), or solve between points: solve_sample(x, y)."
+        )
     costs, home = read_costs(C)
     n, m = costs.shape
     a_host, b_host = read_weights(a, b, n, m, C=C)
@@ -217,8 +227,10 @@ class _Masses:
 class _PointProblem:
     """A problem between clouds, brought to unit size by a power of two: x = 2^exponent * self.x."""
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, a: np.ndarray | None, b: np.ndarray | None, cost: Cost) -> None:
+    def __init__(self, x: Any, y: Any, a: Any, b: Any, cost: Cost) -> None:
         check_size(len(x), len(y))
+        self.on_gpu = devices.is_on_gpu(x)
+        x, y, a, b = (value if value is None else devices.fetch(value) for value in (x, y, a, b))
         self.given, self.cost, self.work = (x, y), cost, _Masses(a, b, len(x), len(y))
         x, y = x.astype(np.float64), y.astype(np.float64)
         # Powers of extreme distances leave float64; those of distances near 1 do not, and no bit is lost on the way.
@@ -237,7 +249,7 @@ class _PointProblem:
         if found is None or not found.converged:
             found = column_generation.solve_points(
                 x, y, work.a_kept, work.b_kept,
-                metric=cost.metric, p=cost.p, tol=tol, max_iter=max_iter, progress=progress,
+                metric=cost.metric, p=cost.p, tol=tol, max_iter=max_iter, progress=progress, on_gpu=self.on_gpu,
             )  # fmt: skip
         f, g = extend_over_points(cost, self.x, self.y, work.keep_x, work.keep_y, found.f, found.g)
         return work.restore(found, f, g)
@@ -247,7 +259,7 @@ class _PointProblem:
         # copies: map() must not change when the user refills a buffer
         points = Points(self.given[0].copy(), self.given[1].copy(), self.work.keep_x, self.work.keep_y, home)
         solution = _scaled(solution, self.exponent * self.cost.p)
-        return _transport(solution, self.work, tol, home, self.cost, points)
+        return _transport(solution, self.work, tol, home, self.cost, points, self.on_gpu)
 
     def gradients(self, solution: Solution) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Gradients of the value at unit size in x, y, a, b: those at the fixed optimal plan and potentials."""
@@ -261,7 +273,13 @@ class _PointProblem:
 
 
 def _transport(
-    solution: Solution, work: _Masses, tol: float, home: Home, cost: Cost | None = None, points: Points | None = None
+    solution: Solution,
+    work: _Masses,
+    tol: float,
+    home: Home,
+    cost: Cost | None = None,
+    points: Points | None = None,
+    on_gpu: bool = False,
 ) -> Transport:
     plan = _csr(solution.mass, solution.rows, solution.cols, work.shape)
     error = np.abs(plan.sum(axis=1) - work.a).sum() + np.abs(plan.sum(axis=0) - work.b).sum()
@@ -281,6 +299,7 @@ def _transport(
         n_iter=int(solution.n_iter),
         converged=bool(solution.converged),
         message=solution.message,
+        where=f"pricing on {devices.described(home.device)}, pivots on the host" if on_gpu else "host",
         cost=cost,
         _points=points,
     )

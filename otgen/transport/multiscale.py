@@ -40,7 +40,7 @@ def point_levels(costs: PointCosts, a: Array, b: Array) -> list[Level]:
     while costs.shape[0] * costs.shape[1] > ALL_ARCS and max(costs.shape) > KEPT_SIDE:
         x, a, row_starts = merged(costs.x, a)
         y, b, col_starts = merged(costs.y, b)
-        costs = PointCosts(x, y, costs.metric, costs.p)
+        costs = costs.between(x, y)
         levels.append(Level(costs, a, b, row_starts, col_starts))
     return levels
 

@@ -52,7 +52,14 @@ class PointCosts:
         self.x, self.y, self.metric, self.p = x, y, metric, p
         self.shape = (len(x), len(y))
         self.matrix = self._matrix(x, y)
-        self.index = kernels.PairIndex(x, y, metric=metric, p=p) if self.matrix is None else None
+        self.index = self._index() if self.matrix is None else None
+
+    def between(self, x: Array, y: Array) -> PointCosts:
+        """The same costs between other clouds."""
+        return PointCosts(x, y, self.metric, self.p)
+
+    def _index(self) -> Any:
+        return kernels.PairIndex(self.x, self.y, metric=self.metric, p=self.p)
 
     def _matrix(self, x: Array, y: Array) -> Array | None:
         """The cost matrix where it is small: reading it again costs less than a call of the engine."""

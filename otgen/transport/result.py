@@ -14,13 +14,17 @@ import numpy as np
 
 from otgen_kernels import SoftPairs, c_transform
 
+from .. import devices
 from ..arrays import Home, read_queries
 from .costs import Cost
 
 
 @dataclass(frozen=True)
 class Points:
-    """The clouds a Transport maps between: x (n, d) and y (m, d), which of them carry mass, and where results go."""
+    """The clouds a Transport maps between: x (n, d) and y (m, d), which of them carry mass, and where results go.
+
+    They lie where they were worked on: on the host, or as arrays of CuPy.
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -51,6 +55,7 @@ class Transport:
                    potentials ask for|
     scale          exact: max(|value|, 1e-3 c0), what tol is relative to; c0 is the cost of shipping each cloud to the
                    other's mean, and for a matrix the lower quartile of |C| times the mass. Entropic: the mass
+    where          what ran where: "host", or which part on which GPU
     n_iter         rounds of the solver, sweeps of Sinkhorn on the finest level;  message: why it stopped
     eps            of the entropy, None where exact;  unbalanced: (rho_a, rho_b) or None
     """
@@ -72,9 +77,16 @@ class Transport:
     cost: Cost | None = None
     eps: float | None = None
     unbalanced: tuple[float, float] | None = None
+    where: str = "host"
     _points: Points | None = field(default=None)
     _log_b: np.ndarray | None = field(default=None)
 
+    @property
+    def _held(self) -> Any:
+        """An array that lies where this was worked on."""
+        return None if self._points is None else self._points.y
+
+    @devices.on_device
     def map(self, x_new: Any = None) -> Any:
         """Return where the plan sends each source: T(x_i) = sum_j plan_ij y_j / sum_j plan_ij, shape (n, d).
 
@@ -103,7 +115,8 @@ class Transport:
     def _through_potentials(self, points: Points, queries: np.ndarray) -> np.ndarray:
         assert self.cost is not None
         y = points.y[points.mass_y]
-        g = np.asarray(self.potentials[1])[points.mass_y]
+        g = devices.beside(y, self.potentials[1])[points.mass_y]
+        queries = devices.beside(y, queries)
         dtype = np.promote_types(queries.dtype, y.dtype)
         if self.eps is not None:
             assert self._log_b is not None
@@ -127,6 +140,7 @@ class Transport:
             f"  proof   {self.lower_bound:.12g} <= OT <= {self.upper_bound:.12g}",
             f"          {verdict}",
             f"  plan    {self.plan.nnz:,} arcs, marginal error {self.marginal_error:.1e}, n_iter {self.n_iter}",
+            *([] if self.where == "host" else [f"  where   {self.where}"]),
         ]
 
     def _entropic_lines(self) -> list[str]:
