@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .cpu import kernel_sum as kernel_sums
     from .cpu import pairs, soft
+    from .kernel_kinds import KernelSums
 
 TWINNED = {
     "kernel_forms": ("kernel_forms",),
@@ -148,7 +148,7 @@ def plan_mass_batch(
 def kernel_sum(
     x: np.ndarray, y: np.ndarray | None, a: np.ndarray, b: np.ndarray | None, *, kernel: str, scales: np.ndarray,
     bandwidth: float, sums: bool, by_x: bool, by_y: bool,
-) -> kernel_sums.KernelSums:  # fmt: skip
+) -> KernelSums:  # fmt: skip
     """Return a^T K b of K_ij = k(x_i, y_j), and as asked K b, K^T a and sum_j b_j grad_x k, sum_i a_i grad_y k.
 
     x (n, d) and y (m, d) are C-contiguous and of one dtype, in which pairs are worked on; a and b are float64 >= 0.

@@ -8,14 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..constants import KERNEL_COLUMNS, SMALL_DIMS, TILE_ROWS
-from .kernel_profiles import ENERGY, KINDS, POLYNOMIAL, constants
+from ..kernel_kinds import ENERGY, KINDS, LARGE, NEAR, POLYNOMIAL, constants
 from .kernel_runs import runs_of_differences, runs_of_products
 
 CLOSE = {np.dtype(np.float32): 2.0**-7, np.dtype(np.float64): 2.0**-20}
 """Share of |x|^2 + |y|^2 below which |x - y|^2 from a GEMM has lost too many digits."""
-NEAR = 8
-"""Clouds of an extent between 2^-8 and 2^8 are worked on as they are: no copy."""
-_LARGE = 10  # a polynomial of coordinates beyond 2^10 leaves the range of float32 in a few dimensions
 
 
 class Unit(NamedTuple):
@@ -51,7 +48,7 @@ class KernelPairs:
         size = max(float(np.abs(z).max()) for z in clouds)
         self.exponent, self.dtype = 0, x.dtype
         if self.kind == POLYNOMIAL:
-            if np.frexp(size)[1] > _LARGE:
+            if np.frexp(size)[1] > LARGE:
                 self.dtype = np.dtype(np.float64)
         else:
             self.exponent = _extent_exponent(clouds)

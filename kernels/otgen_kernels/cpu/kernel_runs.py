@@ -10,7 +10,8 @@ import numpy as np
 from numba import njit
 
 from ..constants import KERNEL_PATCH, KERNEL_ROWS, KERNEL_RUN
-from .kernel_profiles import POLYNOMIAL, profile
+from ..kernel_kinds import POLYNOMIAL
+from .kernel_profiles import profile
 
 _options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 

@@ -9,24 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
 from ..constants import KERNEL_BLOCK, KERNEL_BLOCKS, SERIAL_PAIRS
+from ..kernel_kinds import KINDS, KernelSums, constants
 from . import pool
 from .kernel_pairs import KernelPairs, Unit
-from .kernel_profiles import KINDS, constants, profile
-
-
-class KernelSums(NamedTuple):
-    """a^T K b, and as asked K b (n,), K^T a (m,), sum_j b_j grad_x k(x_i, y_j) (n, d), sum_i a_i grad_y k(x_i, y_j)."""
-
-    total: float
-    rows: np.ndarray | None
-    columns: np.ndarray | None
-    by_x: np.ndarray | None
-    by_y: np.ndarray | None
+from .kernel_profiles import profile
 
 
 def kernel_sum(
