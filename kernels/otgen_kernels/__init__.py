@@ -12,22 +12,38 @@ SoftPairs         these, sum p log p and the gradient in x, in both directions, 
 SoftMatrix        the same over the pairs of a cost matrix
 kernel_sum    a^T K b of K_ij = k(x_i, y_j) for the kernels of MMD, its row and column sums, and its gradients
 kernel_forms  s^T K s for many labellings s of one cloud
+Cells         argmax_i <x, y_i> + h_i of many x and h: counted, listed, or the few highest
 sinkhorn_batch    many small entropic problems, each solved whole; sinkhorn_batch_gradient, plan_mass_batch beside it
+
+wasserstein_1d    W_p of sorted points on many lines; gradients_1d, potentials_1d, staircase, c_transform_1d beside it
+sorted_rows       lines that are sorted once, for wasserstein_sorted
+Slices            clouds along directions, and sums over them; weighted_gram
 """
 
 from . import cache as cache  # first: it settles where kernels are kept before one is declared
 from .costs import unit_rows as unit_rows
 from .dispatch import HOST_ONLY as HOST_ONLY
 from .dispatch import TWINNED as TWINNED
+from .dispatch import Cells as Cells
 from .dispatch import PairIndex as PairIndex
+from .dispatch import Slices as Slices
 from .dispatch import SoftMatrix as SoftMatrix
 from .dispatch import SoftPairs as SoftPairs
 from .dispatch import c_transform as c_transform
+from .dispatch import c_transform_1d as c_transform_1d
+from .dispatch import gradients_1d as gradients_1d
 from .dispatch import kernel_forms as kernel_forms
 from .dispatch import kernel_sum as kernel_sum
 from .dispatch import plan_mass_batch as plan_mass_batch
+from .dispatch import potentials_1d as potentials_1d
+from .dispatch import random_stream as random_stream
 from .dispatch import sinkhorn_batch as sinkhorn_batch
 from .dispatch import sinkhorn_batch_gradient as sinkhorn_batch_gradient
 from .dispatch import smallest_k as smallest_k
 from .dispatch import soft_average as soft_average
 from .dispatch import soft_c_transform as soft_c_transform
+from .dispatch import sorted_rows as sorted_rows
+from .dispatch import staircase as staircase
+from .dispatch import wasserstein_1d as wasserstein_1d
+from .dispatch import wasserstein_sorted as wasserstein_sorted
+from .dispatch import weighted_gram as weighted_gram

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .cpu import pairs, soft
+    from .cpu import cells, pairs, slices, soft
     from .kernel_kinds import KernelSums
 
 TWINNED = {
+    "cells": ("Cells",),
     "kernel_forms": ("kernel_forms",),
     "kernel_sum": ("kernel_sum",),
+    "line": ("c_transform_1d", "staircase", "wasserstein_1d"),
+    "line_gradients": ("gradients_1d", "potentials_1d"),
     "pairs": ("PairIndex", "c_transform", "smallest_k"),
+    "slices": ("Slices", "weighted_gram"),
     "soft": ("SoftMatrix", "SoftPairs", "soft_average", "soft_c_transform"),
     "soft_batch": ("sinkhorn_batch", "sinkhorn_batch_gradient", "plan_mass_batch"),
+    "sorted_lines": ("sorted_rows", "wasserstein_sorted"),
 }
 """Operations with a CPU and a CUDA twin of one signature, by the file that holds both."""
 
@@ -31,19 +36,12 @@ HOST_ONLY = {
         "refine_arcs",
         "ship_leftovers",
     ),
-    "cells": ("Cells",),
     "cells_soft": ("Lists",),
     "kernel_forms": ("line_forms",),
     "kernel_sum": ("kernel_profile",),
     "laguerre2d": ("Laguerre2D",),
     "laguerre3d": ("Laguerre3D",),
-    "line": (
-        "c_transform_1d",
-        "staircase",
-        "uniform_masses",
-        "wasserstein_1d",
-    ),
-    "line_gradients": ("gradients_1d", "potentials_1d"),
+    "line": ("uniform_masses",),
     "multigrid": (
         "Multigrid",
         "facet_weights",
@@ -57,8 +55,6 @@ HOST_ONLY = {
     ),
     "simplex": ("NetworkSimplex",),
     "small_transport": ("small_transport",),
-    "slices": ("Slices", "weighted_gram"),
-    "sorted_lines": ("sorted_rows", "wasserstein_sorted"),
 }
 """Kernels that only ever run on the host, by their file: the names of `otgen_kernels.host`."""
 
@@ -162,6 +158,81 @@ def kernel_sum(
 def kernel_forms(x: np.ndarray, marks: np.ndarray, *, kernel: str, scales: np.ndarray, bandwidth: float) -> np.ndarray:
     """Return sum_ij s_i s_j k(x_i, x_j) of every column s of marks (n, P), whose entries are 0 and 1: float64 (P,)."""
     return _twin("kernel_forms", x, marks).kernel_forms(x, marks, kernel=kernel, scales=scales, bandwidth=bandwidth)
+
+
+def wasserstein_1d(x: np.ndarray, y: np.ndarray, a: np.ndarray | None, b: np.ndarray | None, *, p: float) -> np.ndarray:
+    """Return W_p between the columns of x (n, k) and y (m, k), float64 (k,).
+
+    a (n,) and b (m,) are positive float64 weights of one mass; both None is uniform, of mass 1.
+    """
+    return _twin("line", x, y, a, b).wasserstein_1d(x, y, a, b, p=p)
+
+
+def staircase(
+    x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, *, p: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the monotone plan of x (n,), y (m,) and duals of |x - y|^p: rows, cols, mass, f (n,), g (m,)."""
+    return _twin("line", x, y, a, b).staircase(x, y, a, b, p=p)
+
+
+def c_transform_1d(x: np.ndarray, y: np.ndarray, g: np.ndarray, *, p: float) -> np.ndarray:
+    """Return f_i <= min_j |x_i - y_j|^p - g_j, short of it by rounding only; all float64, O((n + m) log(n + m))."""
+    return _twin("line", x, y, g).c_transform_1d(x, y, g, p=p)
+
+
+def gradients_1d(
+    x: np.ndarray, y: np.ndarray, a: np.ndarray | None, b: np.ndarray | None, *, p: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return W_p (k,) as wasserstein_1d does, and its gradients in the points, (k, n) and (k, m), in their dtype."""
+    return _twin("line_gradients", x, y, a, b).gradients_1d(x, y, a, b, p=p)
+
+
+def potentials_1d(
+    x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, distances: np.ndarray, *, p: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradients of W_p (k,) of columns in weights of mass 1, (k, n) and (k, m), each up to a constant."""
+    return _twin("line_gradients", x, y, a, b, distances).potentials_1d(x, y, a, b, distances, p=p)
+
+
+def sorted_rows(values: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return rows (k, n) in ascending order, float64, and weights (n,) in the order of each, (k, n)."""
+    return _twin("sorted_lines", values, weights).sorted_rows(values, weights)
+
+
+def wasserstein_sorted(
+    x: np.ndarray, y: np.ndarray, a: np.ndarray | None, b: np.ndarray | None, *, p: float
+) -> np.ndarray:
+    """Return W_p between the sorted rows of x (k, n) and y (k, m), (k,); a (k, n), b (k, m) of mass 1, or None."""
+    return _twin("sorted_lines", x, y, a, b).wasserstein_sorted(x, y, a, b, p=p)
+
+
+def Slices(points: np.ndarray, centres: np.ndarray, scales: np.ndarray) -> slices.Slices:
+    """Prepare clouds (B, n, d), taken as scale x - centre, for projections on directions and sums over them."""
+    return _twin("slices", points, centres, scales).Slices(points, centres, scales)
+
+
+def weighted_gram(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return sum_i weights_i points_i points_i^T (d, d) of points (n, d) and weights (n,), float64."""
+    return _twin("slices", points, weights).weighted_gram(points, weights)
+
+
+def Cells(y: np.ndarray, centre: np.ndarray | None = None, *, fast: bool = False) -> cells.Cells:
+    """Prepare sites y (n, d) for argmax_i <x, y_i> + h_i at many x and h: counts, the highest, the few highest.
+
+    centre (d,) is about where x lies; fast: products good to three digits instead of float32's, on a GPU, for its speed.
+    """
+    return _twin("cells", y).Cells(y, centre, fast=fast)
+
+
+def random_stream(seed: int | list[int], beside: np.ndarray) -> Any:
+    """Return a stream of random numbers made where `beside` lives: a numpy.random.Generator, or the GPU's Philox.
+
+    A seed gives the same numbers on one kind of device, and others on the host.
+    """
+    cupy = sys.modules.get("cupy")
+    if cupy is not None and isinstance(beside, cupy.ndarray):
+        return import_module(".cuda.philox", __package__).Philox(seed)
+    return np.random.default_rng(seed)
 
 
 def _twin(file: str, *arrays: object) -> Any:

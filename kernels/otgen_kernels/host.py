@@ -1,4 +1,4 @@
-"""Kernels that only ever run on the host: the network simplex, sorted transport, power diagrams.
+"""Kernels that only ever run on the host: the network simplex, power diagrams.
 
 Each is imported where it is first used: Numba takes a third of a second that `import otgen` should not pay.
 """
@@ -18,18 +18,12 @@ if TYPE_CHECKING:
     from .cpu.arcs import merge_arcs as merge_arcs
     from .cpu.arcs import refine_arcs as refine_arcs
     from .cpu.arcs import ship_leftovers as ship_leftovers
-    from .cpu.cells import Cells as Cells
     from .cpu.cells_soft import Lists as Lists
     from .cpu.kernel_forms import line_forms as line_forms
     from .cpu.kernel_sum import kernel_profile as kernel_profile
     from .cpu.laguerre2d import Laguerre2D as Laguerre2D
     from .cpu.laguerre3d import Laguerre3D as Laguerre3D
-    from .cpu.line import c_transform_1d as c_transform_1d
-    from .cpu.line import staircase as staircase
     from .cpu.line import uniform_masses as uniform_masses
-    from .cpu.line import wasserstein_1d as wasserstein_1d
-    from .cpu.line_gradients import gradients_1d as gradients_1d
-    from .cpu.line_gradients import potentials_1d as potentials_1d
     from .cpu.multigrid import Multigrid as Multigrid
     from .cpu.multigrid import facet_weights as facet_weights
     from .cpu.pool import blas_single_thread as blas_single_thread
@@ -39,11 +33,7 @@ if TYPE_CHECKING:
     from .cpu.quantise import tree_order as tree_order
     from .cpu.quantise import whole_masses as whole_masses
     from .cpu.simplex import NetworkSimplex as NetworkSimplex
-    from .cpu.slices import Slices as Slices
-    from .cpu.slices import weighted_gram as weighted_gram
     from .cpu.small_transport import small_transport as small_transport
-    from .cpu.sorted_lines import sorted_rows as sorted_rows
-    from .cpu.sorted_lines import wasserstein_sorted as wasserstein_sorted
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from otgen_kernels import host
+import otgen_kernels as kernels
 
 from .. import autograd
 from ..arrays import Home, home_beside, read_points, read_weights
@@ -99,9 +99,9 @@ def solve_line(
 ) -> Solution:
     """The monotone plan of x (n, 1) and y (m, 1), its duals made feasible over all pairs, and the gap between them."""
     began = time.perf_counter()
-    rows, cols, mass, _, g = host.staircase(x[:, 0], y[:, 0], a, b, p=p)
+    rows, cols, mass, _, g = kernels.staircase(x[:, 0], y[:, 0], a, b, p=p)
     g -= weighted_median(g, b)
-    f = host.c_transform_1d(x[:, 0], y[:, 0], g, p=p)
+    f = kernels.c_transform_1d(x[:, 0], y[:, 0], g, p=p)
     value = float((mass * np.abs(x[rows, 0] - y[cols, 0]) ** p).sum())
     to_means = a @ np.abs(x[:, 0] - np.average(y[:, 0], weights=b)) ** p
     to_means += b @ np.abs(y[:, 0] - np.average(x[:, 0], weights=a)) ** p
@@ -122,14 +122,14 @@ def _solve(x, y, a, b, p, *, in_points, in_weights):
     unit = at_unit_mass(a, b)
     points, factor = (x[unit.rows_x], y[unit.rows_y]), unit.mass ** (1 / p)
     if not in_points:
-        values, gradients = host.wasserstein_1d(*points, unit.a, unit.b, p=p), [None, None]
+        values, gradients = kernels.wasserstein_1d(*points, unit.a, unit.b, p=p), [None, None]
     else:
-        values, *found = host.gradients_1d(*points, unit.a, unit.b, p=p)
+        values, *found = kernels.gradients_1d(*points, unit.a, unit.b, p=p)
         gradients = [np.zeros((x.shape[1], len(cloud))) for cloud in (x, y)]
         gradients[0][:, unit.rows_x], gradients[1][:, unit.rows_y] = (factor * gradient for gradient in found)
     if in_weights:
         weights = a / unit.mass, b / unit.mass
-        found = host.potentials_1d(x, y, *weights, values, p=p)
+        found = kernels.potentials_1d(x, y, *weights, values, p=p)
         gradients += [factor / unit.mass * centred_rows(f, w) for f, w in zip(found, weights)]
     else:
         gradients += [None, None]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import otgen_kernels as kernels
 from otgen_kernels import host
 
 from .. import autograd
@@ -113,17 +114,17 @@ class Problem:
         self.unit, self.p = unit, p
         self.x, self.y = (np.ascontiguousarray(cloud) for cloud in (x[unit.rows_x], y[unit.rows_y]))
         self.centres, self.scales = frame(self.x[None], self.y[None])
-        self.sides = [host.Slices(cloud[None], self.centres, self.scales) for cloud in (self.x, self.y)]
+        self.sides = [kernels.Slices(cloud[None], self.centres, self.scales) for cloud in (self.x, self.y)]
 
     def values(self, directions: Array) -> Array:
         """W_p along directions (k, d): (k,)."""
         u, v = (columns_of(side.project(directions.astype(self.x.dtype))) for side in self.sides)
-        return host.wasserstein_1d(u, v, self.unit.a, self.unit.b, p=self.p)
+        return kernels.wasserstein_1d(u, v, self.unit.a, self.unit.b, p=self.p)
 
     def slopes(self, directions: Array) -> tuple[Array, Array]:
         """W_p along directions (k, d) and its gradients in them, (k,) and (k, d)."""
         u, v = (columns_of(side.project(directions.astype(self.x.dtype))) for side in self.sides)
-        values, *slopes = host.gradients_1d(u, v, self.unit.a, self.unit.b, p=self.p)
+        values, *slopes = kernels.gradients_1d(u, v, self.unit.a, self.unit.b, p=self.p)
         return values, self.sides[0].pull(slopes[0]) + self.sides[1].pull(slopes[1])
 
     def starts(self, rng: np.random.Generator, count: int) -> Array:
@@ -176,13 +177,13 @@ class Problem:
         a, b = self.unit.a, self.unit.b
         if a is None or b is None:
             a, b, _ = host.uniform_masses(len(u), len(v))
-        rows, cols, mass, *_ = host.staircase(u, v, a, b, p=self.p)
+        rows, cols, mass, *_ = kernels.staircase(u, v, a, b, p=self.p)
         gram = np.zeros((len(direction), len(direction)))
         scale = float(self.scales[0])
         for start in range(0, len(rows), ROWS):
             part = slice(start, start + ROWS)
             left, right = self.x[rows[part]].astype(float), self.y[cols[part]].astype(float)
-            gram += host.weighted_gram(scale * left - scale * right, mass[part])
+            gram += kernels.weighted_gram(scale * left - scale * right, mass[part])
         largest = float(np.linalg.eigvalsh(gram / mass.sum())[-1])
         return self.unit.mass ** (1 / self.p) * math.sqrt(max(largest, 0.0)) / scale
 
@@ -198,7 +199,7 @@ class Problem:
         found = [apart / length] if length > 0 else []
         if u.shape[1] <= MOMENT_DIMS:
             for power in (0, 1):
-                grams = [host.weighted_gram(z, w * np.einsum("ij,ij->i", z, z) ** power) for z, w in sides]
+                grams = [kernels.weighted_gram(z, w * np.einsum("ij,ij->i", z, z) ** power) for z, w in sides]
                 vectors = np.linalg.eigh(grams[0] - grams[1])[1]
                 found += [vectors[:, 0], vectors[:, -1]]
         return np.array(found).reshape(-1, u.shape[1])

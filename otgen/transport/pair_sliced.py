@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from otgen_kernels import host
+import otgen_kernels as kernels
 
 from ..options import read_seed
 from .costs import check_p
@@ -59,7 +59,7 @@ class SlicedPairs:
             with np.errstate(over="ignore", invalid="ignore"):
                 v = v + (self._directions[part].astype(np.float64) @ (other.centre - one.centre))[:, None]
             check_range(v[:, [0, -1]])  # sorted: beyond the range the ends are, or NaN
-            distances[part] = host.wasserstein_sorted(u, v, a, b, p=self._p)
+            distances[part] = kernels.wasserstein_sorted(u, v, a, b, p=self._p)
         check_range(distances)
         return one.mass ** (1 / self._p) * float(mean_of_powers(distances[None], self._p)[0])
 
@@ -85,9 +85,9 @@ class SlicedPairs:
 
     def _sort(self, i: int, part: slice) -> tuple[Array, Array | None]:
         cloud = self._cloud(i)
-        slices = host.Slices(cloud.points, cloud.scale * cloud.centre[None], np.array([cloud.scale]))
+        slices = kernels.Slices(cloud.points, cloud.scale * cloud.centre[None], np.array([cloud.scale]))
         projected = slices.project(self._directions[part])[:, 0]
-        values, weights = host.sorted_rows(projected, cloud.weights)
+        values, weights = kernels.sorted_rows(projected, cloud.weights)
         with np.errstate(over="ignore"):
             values /= cloud.scale
         check_range(values[:, [0, -1]])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from otgen_kernels import host
+import otgen_kernels as kernels
 
 from .line import UnitMass, at_unit_mass, centred_rows, check_range
 
@@ -96,7 +96,7 @@ def _along(
 ) -> tuple[Array, list[Array]]:
     """W_p at unit mass and scale (B, L), and sum_l (W_l / max W)^(p - 1) slope_l direction_l of both sides."""
     clouds = [np.ascontiguousarray(x[:, unit.rows_x]), np.ascontiguousarray(y[:, unit.rows_y])]
-    sides = [host.Slices(cloud, centres, scales) for cloud in clouds]
+    sides = [kernels.Slices(cloud, centres, scales) for cloud in clouds]
     distances = np.empty((len(x), len(directions)))
     sums = [np.zeros(cloud.shape) for cloud in clouds] if in_points else []
     largest = np.zeros(len(x))
@@ -104,9 +104,9 @@ def _along(
         theta = directions[part]
         u, v = (columns_of(side.project(theta)) for side in sides)
         if not in_points:
-            distances[:, part] = host.wasserstein_1d(u, v, unit.a, unit.b, p=p).reshape(-1, len(x)).T
+            distances[:, part] = kernels.wasserstein_1d(u, v, unit.a, unit.b, p=p).reshape(-1, len(x)).T
             continue
-        values, *slopes = host.gradients_1d(u, v, unit.a, unit.b, p=p)
+        values, *slopes = kernels.gradients_1d(u, v, unit.a, unit.b, p=p)
         values = values.reshape(-1, len(x))
         distances[:, part] = values.T
         before, largest = largest, np.maximum(largest, values.max(axis=0))
@@ -123,12 +123,12 @@ def _weight_sums(
     distances: Array, shares: Array,
 ) -> list[Array]:  # fmt: skip
     """sum_l shares_l dW_l of weights a and b of mass 1, which keep it: (B, n) and (B, m)."""
-    sides = [host.Slices(cloud, centres, scales) for cloud in (x, y)]
+    sides = [kernels.Slices(cloud, centres, scales) for cloud in (x, y)]
     sums = [np.zeros(cloud.shape[:2]) for cloud in (x, y)]
     for part in _parts((x, y), len(directions)):
         u, v = (columns_of(side.project(directions[part])) for side in sides)
         along = np.ascontiguousarray(distances[:, part].T).ravel()
-        for total, by, weights in zip(sums, host.potentials_1d(u, v, a, b, along, p=p), (a, b)):
+        for total, by, weights in zip(sums, kernels.potentials_1d(u, v, a, b, along, p=p), (a, b)):
             by = centred_rows(by, weights).reshape(-1, *total.shape)
             total += np.einsum("bk,kbn->bn", shares[:, part], by)
     return sums

@@ -68,6 +68,8 @@ class ndarray(np.ndarray):
         return _Id()
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if options.get("where", True) is not True:
+            raise TypeError(f"Wrong arguments {options}: CuPy's functions know no where=")
         if "out" in options:
             if not all(o is None or isinstance(o, ndarray) for o in options["out"]):
                 raise TypeError("out must be an array of the device")
@@ -78,6 +80,8 @@ class ndarray(np.ndarray):
         return _ours(getattr(ufunc, method)(*(_bare(i) for i in inputs), **{k: _bare(v) for k, v in options.items()}))
 
     def __array_function__(self, function: Any, kinds: Any, inputs: Any, options: Any) -> Any:
+        if function.__name__ in MAKERS:  # asked for by like=
+            return getattr(module(), function.__name__)(*inputs, **options)
         return _ours(function(*_bare(tuple(inputs)), **{k: _bare(v) for k, v in options.items() if k != "like"}))
 
     def get(self) -> np.ndarray:
