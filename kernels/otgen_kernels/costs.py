@@ -55,6 +55,27 @@ def exponent(x: np.ndarray, y: np.ndarray, cost: Cost) -> int:
     return 0 if abs(e) * degree < 200 else 16 * round(e / 16)
 
 
+def coordinate_exponent(x: np.ndarray, y: np.ndarray) -> int:
+    """Return e, a multiple of 4, such that x 2^-e and y 2^-e differ by about 1 at most; 0 where all points coincide."""
+    low, high = np.minimum(x.min(0), y.min(0)).astype(np.float64), np.maximum(x.max(0), y.max(0)).astype(np.float64)
+    widest = float((0.5 * high - 0.5 * low).max())  # halves: the difference itself may overflow
+    return 4 * round((int(np.frexp(widest)[1]) + 1) / 4) if widest > 0.0 else 0
+
+
+def radius(x: np.ndarray, y: np.ndarray, cost: Cost) -> float:
+    """Return the largest distance of a point of x from the centre of both clouds."""
+    away = np.abs(x - 0.5 * (x.mean(0) + y.mean(0)))
+    if cost.form == SQUARES:
+        return float(np.sqrt(np.einsum("ij,ij->i", away, away)).max())
+    return float((away.max(1) if cost.form == MAXIMUM else away.sum(1)).max())
+
+
+def row_norms(x: np.ndarray) -> np.ndarray:
+    """Return |x| by rows, at any scale."""
+    largest = np.maximum(np.abs(x).max(1), np.finfo(np.float64).tiny)
+    return largest * np.sqrt(np.square(x / largest[:, None]).sum(1))
+
+
 def scale_by_power(values: np.ndarray, e: float) -> np.ndarray:
     """Return values * 2^e: exact for whole e."""
     if e == 0:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..constants import SERIAL_PAIRS, SMALL_DIMS
-from ..costs import Cost, describe, scale_by_power, unit_rows
-from .decide import IDENTITY, MAXIMUM, SQUARES
+from ..costs import Cost, coordinate_exponent, describe, radius, row_norms, scale_by_power, unit_rows
+from .decide import IDENTITY, SQUARES
 from .soft_active import ActivePairs, collect
 from .soft_dense import DensePairs, MatrixTiles, dense_points
 from .soft_local import AVERAGE, ENTROPY, GRADIENT, LARGEST, TOTAL, LocalPairs
@@ -163,15 +163,15 @@ class SoftPairs(_Soft):
         self._norms: tuple[np.ndarray, np.ndarray] | None = None
         if metric == "cosine":
             x, y = x.astype(np.float64), y.astype(np.float64)
-            self._norms = _row_norms(x), _row_norms(y)
+            self._norms = row_norms(x), row_norms(y)
             x, y = unit_rows(x), unit_rows(y)
             self._exponent = 0
         else:
-            self._exponent = _unit_exponent(x, y)
+            self._exponent = coordinate_exponent(x, y)
             x, y = (np.ldexp(z.astype(np.float64), -self._exponent) for z in (x, y))
         self._units = x, y
         self._scale = float(self._exponent * p)
-        self._largest_cost = float(cost.at(np.asarray(_radius(x, y, cost) + _radius(y, x, cost))))
+        self._largest_cost = float(cost.at(np.asarray(radius(x, y, cost) + radius(y, x, cost))))
         self._tile_cost: float | None = None
         if path == "local" or (path is None and x.shape[1] <= SMALL_DIMS):
             self._pairs = pairs = LocalPairs(x, y, cost)
@@ -215,24 +215,5 @@ class SoftMatrix(_Soft):
         self._pairs = DensePairs(MatrixTiles(matrix, exponent), describe("cityblock", 1.0))
 
 
-def _unit_exponent(x: np.ndarray, y: np.ndarray) -> int:
-    """Return e, a multiple of 4, such that x 2^-e and y 2^-e differ by about 1 at most; 0 where all points coincide."""
-    low, high = np.minimum(x.min(0), y.min(0)).astype(np.float64), np.maximum(x.max(0), y.max(0)).astype(np.float64)
-    widest = float((0.5 * high - 0.5 * low).max())  # halves: the difference itself may overflow
-    return 4 * round((int(np.frexp(widest)[1]) + 1) / 4) if widest > 0.0 else 0
-
-
-def _radius(x: np.ndarray, y: np.ndarray, cost: Cost) -> float:
-    """The largest distance of a point of x from the centre of both clouds."""
-    away = np.abs(x - 0.5 * (x.mean(0) + y.mean(0)))
-    norms = {SQUARES: np.sqrt(np.einsum("ij,ij->i", away, away)), MAXIMUM: away.max(1)}.get(cost.form, away.sum(1))
-    return float(norms.max())
-
-
 def _bilinear(cost: Cost) -> bool:
     return cost.form == SQUARES and cost.shape == IDENTITY
-
-
-def _row_norms(x: np.ndarray) -> np.ndarray:
-    largest = np.maximum(np.abs(x).max(1), np.finfo(np.float64).tiny)
-    return largest * np.sqrt(np.square(x / largest[:, None]).sum(1))

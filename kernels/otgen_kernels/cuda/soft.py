@@ -1,0 +1,237 @@
+"""Soft pair reductions on the GPU: sums of exp((f_i + h_j - c_ij) / eps) over j, for any eps, scale and precision.
+
+Every row keeps a running maximum, so no guess of the answer is needed: a transform is two launches, and nothing waits
+for the host. Exponents are float32 or float64, sums float64.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..costs import Cost, coordinate_exponent, describe, radius, row_norms, scale_by_power, unit_rows
+from . import device
+from .pairs import TILE, shares
+
+TOTAL, ENTROPY, AVERAGE, GRADIENT = range(4)
+"""What is reduced, as in soft.cuh: sum 2^z; and sum 2^z z; and sum 2^z V_j; and sum 2^z grad_x c."""
+
+MATRIX = 3
+"""The form of costs that are read, not computed, as in soft.cu."""
+
+COLUMNS = 16
+"""Values or coordinates that one pass over the pairs sums."""
+
+LOG2_E = float(np.log2(np.e))
+
+_HUGE = 40  # a matrix with entries of 2^40 or 2^-40 is scaled, lest float32 end
+
+
+def soft_c_transform(x: Any, y: Any, h: Any, b: Any, *, metric: str, p: float, eps: float) -> Any:
+    """Return v_i = -eps log sum_j b_j exp((h_j - c(x_i, y_j)) / eps)."""
+    with device.home((x, y, h, b)):
+        keep, offsets = _offsets(len(y), h, b, eps)
+        if keep is not None and not keep.any():
+            return device.namespace().full(len(x), np.inf)
+        pairs = SoftPairs(x, y if keep is None else y[keep], metric=metric, p=p)
+        return pairs.transform(0, offsets, eps, single=x.dtype == np.float32)
+
+
+def soft_average(x: Any, y: Any, f: Any, h: Any, b: Any, values: Any, *, metric: str, p: float, eps: float) -> Any:
+    """Return sum_j b_j exp((f_i + h_j - c(x_i, y_j)) / eps) values_j."""
+    with device.home((x, y, f, h, b, values)):
+        keep, offsets = _offsets(len(y), h, b, eps)
+        if keep is not None and not keep.any():
+            return device.namespace().zeros((len(x), *values.shape[1:]))
+        pairs = SoftPairs(x, y if keep is None else y[keep], metric=metric, p=p)
+        columns = (values if keep is None else values[keep]).reshape(pairs.shape[1], -1)
+        out = pairs.average(0, f, offsets, eps, columns, single=x.dtype == np.float32)
+        return out.reshape(len(x), *values.shape[1:])
+
+
+def _offsets(m: int, h: Any, b: Any, eps: float) -> tuple[Any, Any]:
+    """Which columns have weight (None for all), and h + eps log b of those."""
+    h = device.namespace().zeros(m) if h is None else h
+    if b is None:
+        return None, h
+    keep = b > 0
+    return keep, h[keep] + eps * np.log(b[keep])
+
+
+class Sums(NamedTuple):
+    """Parts of a row's sums, relative to 2^peaks: peaks and totals (splits, n), extras (splits, n, width)."""
+
+    peaks: Any
+    totals: Any
+    extras: Any
+
+
+class _Soft:
+    """Reductions in both directions: side 0 gives one value for each row by summing over columns, side 1 the other way.
+
+    h holds the offsets of what is summed over, with its weights: h_j = g_j + eps log b_j. single asks for float32
+    arithmetic. near, bits and rough, which save the host some work, change nothing here.
+    """
+
+    shape: tuple[int, int]
+    _home: Any
+    _cost: Cost
+    _scale = 0.0  # costs are worked on at 2^-scale times their size
+    _largest_cost = 1.0  # in those units
+
+    def transform(
+        self, side: int, h: Any, eps: float, near: Any = None, *, single: bool = False, bits: float | None = None,
+        rough: bool = False,
+    ) -> Any:  # fmt: skip
+        """Return v_i = -eps log sum_j exp((h_j - c_ij) / eps)."""
+        with self._home:
+            n, cupy = self.shape[side], device.namespace()
+            sums = self._reduce(TOTAL, side, h, eps, single)
+            v = cupy.empty(n)
+            _merge("merge_total", n, sums.peaks, sums.totals, n, len(sums.peaks), eps / LOG2_E, v)
+            return v
+
+    def entropy(
+        self, side: int, f: Any, h: Any, eps: float, *, single: bool = False, bits: float | None = None
+    ) -> tuple[Any, Any]:
+        """Return sum_j p_ij and sum_j p_ij log p_ij, p_ij = exp((f_i + h_j - c_ij) / eps)."""
+        with self._home:
+            n, cupy = self.shape[side], device.namespace()
+            sums = self._reduce(ENTROPY, side, h, eps, single, width=1)
+            mass, entropy = cupy.empty(n), cupy.empty(n)
+            _merge(
+                "merge_entropy", n, *sums, n, len(sums.peaks), _doubles(f), LOG2_E / eps, 1.0 / LOG2_E, mass, entropy
+            )
+            return mass, entropy
+
+    def average(
+        self, side: int, f: Any, h: Any, eps: float, columns: Any, *, single: bool = False, bits: float | None = None
+    ) -> Any:
+        """Return sum_j exp((f_i + h_j - c_ij) / eps) V_j for columns V (m, v)."""
+        with self._home:
+            cupy = device.namespace()
+            size = cupy.frexp(np.abs(columns).max(0).astype(np.float64))[1]  # float32 must hold all products
+            unit = cupy.ldexp(columns.astype(np.float64), -size)
+            sums = self._reduce(AVERAGE, side, h, eps, single, width=columns.shape[1], values=unit)
+            return cupy.ldexp(self._columns(sums, side, f, eps, None), size)
+
+    def active(self, f: Any, g: Any, b: Any, eps: float, bits: float) -> None:
+        """None: all pairs are looked at sooner than a list of them is made."""
+        return None
+
+    def rounding(self, eps: float, single: bool) -> float:
+        """Return about how far, relatively, the terms of a sum are off by the arithmetic alone."""
+        unit = float(np.finfo(np.float32 if single else np.float64).eps)
+        return unit * (16.0 + self._stiffness(eps) * self._largest_cost)
+
+    def _stiffness(self, eps: float) -> float:
+        return LOG2_E / float(scale_by_power(np.asarray(eps), -self._scale))
+
+    def _columns(self, sums: Sums, side: int, f: Any, eps: float, mass: Any) -> Any:
+        """The extras of all rows (n, width), scaled by 2^(f / eps) or to rows of these masses."""
+        n, width, cupy = self.shape[side], sums.extras.shape[2], device.namespace()
+        out = cupy.empty((n, width))
+        f, mass = (None if mass is not None else _doubles(f)), (None if mass is None else _doubles(mass))
+        _merge("merge_columns", n * width, *sums, n, len(sums.peaks), width, f, LOG2_E / eps, mass, out)
+        return out
+
+    def _reduce(
+        self, mode: int, side: int, h: Any, eps: float, single: bool, width: int = 0, values: Any = None
+    ) -> Sums:
+        """Sums of the rows of a side, z in bits: one launch."""
+        n, m = self.shape[side], self.shape[1 - side]
+        run, splits = shares(n, m)
+        cupy = device.namespace()
+        sums = Sums(cupy.empty((splits, n)), cupy.empty((splits, n)), cupy.empty((splits, n, width)))
+        program = device.Program("soft", REAL="float" if single else "double", FORM=self._cost.form, MODE=mode)
+        program(
+            "reduce", (-(-n // TILE), splits, max(-(-width // COLUMNS), 1)), (256,), *self._source(side), _doubles(h),
+            LOG2_E / eps, self._stiffness(eps), self._cost.shape, self._cost.q, run, values, width, *sums,
+        )  # fmt: skip
+        return sums
+
+    def _source(self, side: int) -> tuple[Any, ...]:
+        """Where the kernel finds its pairs: clouds, matrices, strides, sizes and the unit."""
+        raise NotImplementedError
+
+
+class SoftPairs(_Soft):
+    """The pairs of x (n, d) and y (m, d) under one cost, prepared once for many h and eps."""
+
+    def __init__(self, x: Any, y: Any, *, metric: str, p: float):
+        self._cost, self.shape, self._home = describe(metric, p), (len(x), len(y)), device.home((x, y))
+        self._norms: tuple[Any, Any] | None = None
+        with self._home:
+            cupy = device.namespace()
+            x, y = x.astype(np.float64), y.astype(np.float64)
+            self._exponent = 0
+            if metric == "cosine":
+                self._norms = row_norms(x), row_norms(y)
+                x, y = unit_rows(x), unit_rows(y)
+            else:
+                self._exponent = coordinate_exponent(x, y)
+                x, y = (cupy.ldexp(z, -self._exponent) for z in (x, y))
+            self._clouds = cupy.ascontiguousarray(x), cupy.ascontiguousarray(y)
+            self._largest_cost = _largest(self._cost, x, y)
+        self._scale = float(self._exponent * p)
+
+    def gradient(
+        self, side: int, f: Any, h: Any, eps: float, mass: Any = None, *, single: bool = False,
+        bits: float | None = None,
+    ) -> Any:  # fmt: skip
+        """Return sum_j p_ij grad c(x_i, y_j) in x_i (in y_j for side 1), p_ij = exp((f_i + h_j - c_ij) / eps): (n, d).
+
+        With mass (n,) the p_ij are first scaled to sum to mass_i, and f is not looked at.
+        """
+        with self._home:
+            u = self._clouds[side]
+            sums = self._reduce(GRADIENT, side, h, eps, single, width=u.shape[1])
+            gradient = self._columns(sums, side, f, eps, mass)
+            if self._norms is not None:  # through u = x / |x|
+                gradient -= u * (u * gradient).sum(1, keepdims=True)
+                return gradient / self._norms[side][:, None]
+            return scale_by_power(gradient, self._scale - self._exponent)
+
+    def _source(self, side: int) -> tuple[Any, ...]:
+        x, y = self._clouds[side], self._clouds[1 - side]
+        return x, y, None, None, 0, 0, len(x), len(y), x.shape[1], self._cost.unit
+
+
+class SoftMatrix(_Soft):
+    """The pairs of a cost matrix (n, m): float32 and float64 in either order are read where they lie."""
+
+    def __init__(self, matrix: Any):
+        self.shape, self._home = (matrix.shape[0], matrix.shape[1]), device.home((matrix,))
+        self._cost = describe("cityblock", 1.0)._replace(form=MATRIX)
+        with self._home:
+            cupy = device.namespace()
+            if matrix.dtype != np.float32:
+                matrix = matrix.astype(np.float64, copy=False)
+            self._transposed = bool(matrix.flags.f_contiguous and not matrix.flags.c_contiguous)
+            self._matrix = cupy.ascontiguousarray(matrix.T if self._transposed else matrix)
+            largest = max(float(matrix.max()), -float(matrix.min()))
+        # Worked on as it is, but for sizes that float32 could not hold: eps moves with them.
+        exponent = int(np.frexp(largest)[1])
+        exponent = exponent if largest > 0.0 and abs(exponent) > _HUGE else 0
+        self._scale = float(exponent)
+        self._largest_cost = float(np.ldexp(largest, -exponent))
+
+    def _source(self, side: int) -> tuple[Any, ...]:
+        along = self._matrix.shape[1]
+        by_row, by_column = (along, 1) if self._transposed == bool(side) else (1, along)
+        given = (self._matrix, None) if self._matrix.dtype == np.float32 else (None, self._matrix)
+        n, m = self.shape[side], self.shape[1 - side]
+        return None, None, *given, by_row, by_column, n, m, 1, float(np.ldexp(1.0, -round(self._scale)))
+
+
+def _largest(cost: Cost, x: Any, y: Any) -> float:
+    return float(cost.at(np.asarray(radius(x, y, cost) + radius(y, x, cost))))
+
+
+def _doubles(values: Any) -> Any:
+    return device.namespace().ascontiguousarray(values, np.float64)
+
+
+def _merge(kernel: str, count: int, *arguments: Any) -> None:
+    device.Program("soft_merge")(kernel, (-(-count // 256),), (256,), *arguments)
