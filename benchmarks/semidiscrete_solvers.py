@@ -113,7 +113,7 @@ SOLVERS: dict[tuple[str, str], Callable[..., Solve]] = {
 
 def otgen_counts(x, y, h) -> Callable[[], np.ndarray | None]:
     """The points x in each cell, by the kernel of Monte Carlo."""
-    from otgen_kernels.host import Cells
+    from otgen_kernels import Cells
 
     cells = Cells(y, x.mean(axis=0))
     return lambda: cells.counts(x, h)

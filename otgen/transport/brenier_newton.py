@@ -9,6 +9,7 @@ conjugate gradients (2 to 4 iterations at d = 64, where every cell meets hundred
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,13 +44,13 @@ class Block:
         return float(np.quantile(np.abs(apart), 0.95)) > STALE * self.depth
 
 
-def shifted_terms(cells: host.Cells, h: np.ndarray) -> np.ndarray:
+def shifted_terms(cells: Any, h: np.ndarray) -> np.ndarray:
     """The heights for scores of centred clouds, at most 0."""
     terms = cells.terms(h)
     return terms - terms.max()
 
 
-def make_block(cells: host.Cells, top: np.ndarray, index: np.ndarray, h: np.ndarray) -> Block:
+def make_block(cells: Any, top: np.ndarray, index: np.ndarray, h: np.ndarray) -> Block:
     """Make a block of what cells.top found at h, in place."""
     terms = shifted_terms(cells, h)
     gap, depth = float(np.median(top[:, 0] - top[:, 1])), float(np.median(top[:, 0] - top[:, -1]))

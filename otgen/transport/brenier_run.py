@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from otgen_kernels import host
+from otgen_kernels import Cells
 
 from .cell_error import NORMAL, Chi2, estimate_chi2, samples_for
 
@@ -82,7 +82,7 @@ class Fit:
     """The part of a fit that its checkpoints hold; subclasses add theirs in `arrays` and `restore`."""
 
     problem: Problem
-    cells: host.Cells = field(init=False)
+    cells: Any = field(init=False)  # otgen_kernels.Cells
     h: np.ndarray = field(init=False)
     rng: np.random.Generator = field(init=False)
     test: Test = field(init=False)
@@ -97,7 +97,7 @@ class Fit:
     def __post_init__(self) -> None:
         problem = self.problem
         n = len(problem.nu)
-        self.cells = host.Cells(problem.y, problem.source.mean)
+        self.cells = Cells(problem.y, problem.source.mean)
         self.h, self.rng = np.zeros(n), np.random.default_rng([problem.seed, STREAM])
         self.begin_test(0)
         self._began = self._saved = time.perf_counter()

@@ -9,15 +9,14 @@ no cell empty: the Voronoi cells of the targets shrunk about the mean of the sou
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-
-from otgen_kernels import host
 
 from .cell_error import estimate_chi2
 
 
-def choose_start(cells: host.Cells, nu: np.ndarray, x: np.ndarray) -> np.ndarray:
+def choose_start(cells: Any, nu: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return the heights among the candidates whose cells have the least chi2 on the samples x."""
     best, least = np.zeros(len(nu)), np.inf
     for h in _candidates(cells.y, nu, x):

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..devices import fetch
+
 NORMAL = 1.959963984540054
 """Standard deviations that hold 95 % of a normal distribution."""
 
@@ -45,28 +47,37 @@ class Chi2:
 
 
 def estimate_chi2(counts: np.ndarray, nu: np.ndarray) -> Chi2:
-    """Return the error of cells that hold counts (n,) of iid samples and should have the masses nu (n,) > 0."""
-    count = np.asarray(counts, np.float64)
-    samples = int(count.sum())
-    empty = int((count == 0.0).sum())
+    """Return the error of cells that hold counts (n,) of iid samples and should have the masses nu (n,) > 0.
+
+    Both are of NumPy, or of CuPy: there is one wait for the device.
+    """
+    count = counts.astype(np.float64)
+    twos = count * (count - 1.0)
+    sums = (
+        count.sum(),
+        (count == 0.0).sum(),
+        (twos / nu).sum(),
+        (twos * (count - 2.0) / nu**2).sum(),
+        (twos / nu**2).sum(),
+    )
+    total, none, pair_sum, cubes, squares = fetch(np.stack(sums)).tolist()
+    samples, empty = int(total), int(none)
     if samples < 2:
         return Chi2(math.inf, 0.0, math.inf, samples, empty)
     pairs = samples * (samples - 1.0)
-    twos = count * (count - 1.0)
-    value = float((twos / nu).sum()) / pairs - 1.0
-    spread = math.sqrt(_variance(count, twos, nu, samples, value))
+    value = pair_sum / pairs - 1.0
+    spread = math.sqrt(_variance(cubes, squares, len(nu), samples, value))
     # chi2 >= 0 is known beforehand; it may only shorten the interval.
     low, high = max(value - NORMAL * spread, 0.0), max(value + NORMAL * spread, 0.0)
     return Chi2(value, low, high, samples, empty)
 
 
-def _variance(count: np.ndarray, twos: np.ndarray, nu: np.ndarray, samples: int, value: float) -> float:
+def _variance(cubes: float, squares: float, n: int, samples: int, value: float) -> float:
     pairs = samples * (samples - 1.0)
     square = (1.0 + value) ** 2
-    cubes = float((twos * (count - 2.0) / nu**2).sum()) / (pairs * max(samples - 2.0, 1.0))
-    squares = float((twos / nu**2).sum()) / pairs
+    cubes, squares = cubes / (pairs * max(samples - 2.0, 1.0)), squares / pairs
     # The noise at w = nu is never less, and the estimates of the sums may be.
-    least = 2.0 * (len(nu) - 1.0) / pairs if value < 1.0 else 0.0
+    least = 2.0 * (n - 1.0) / pairs if value < 1.0 else 0.0
     return max(4.0 * (samples - 2.0) / pairs * max(cubes - square, 0.0) + 2.0 / pairs * (squares - square), least)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import otgen_kernels as kernels
-from otgen_kernels import host
+from otgen_kernels import Cells
 from otgen_kernels.constants import TREE_DIMS
 
 from .brenier import fit_monte_carlo
@@ -280,7 +280,7 @@ def _measure(targets: Targets, source: Source, locate: Locator, samples: int, rn
     offsets -= nu @ offsets
     size, total, square = None, 0.0, 0.0
     block = max(BLOCK // (8 * source.dim), 1)
-    rough = host.Cells(locate.sites)
+    rough = Cells(locate.sites)
     for first in range(0, samples, block):
         x = source.sample(min(block, samples - first), rng)
         # Beyond the tree's reach near ties are left to float32: they are a matter of counting.

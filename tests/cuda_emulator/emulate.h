@@ -90,8 +90,30 @@ static inline void wait(State state, const char* place) {
     fibers[current].place = place;
     switch_context(&fibers[current].context, &scheduler);
 }
+// Copies beside the arithmetic: they are made when their group is waited for; until then the place holds NaN.
+struct Copy { void* to; const void* from; int bytes, group; };
+static Copy copies[1024][128];
+static int copies_started[1024], copies_groups[1024];
+static void copies_forget() { memset(copies_started, 0, sizeof copies_started), memset(copies_groups, 0, sizeof copies_groups); }
+static inline void copy_async(void* to, const void* from, int bytes) {
+    if (copies_started[current] == 128) { snprintf(problem, sizeof problem, "copies nobody waits for"); return; }
+    if ((uintptr_t)to % bytes || (uintptr_t)from % bytes) snprintf(problem, sizeof problem, "a copy that is not aligned");
+    memset(to, 0xff, bytes);
+    copies[current][copies_started[current]++] = {to, from, bytes, copies_groups[current]};
+}
+static inline void copies_end_group() { copies_groups[current]++; }
+static inline void copies_wait(int left) {
+    int kept = 0;
+    for (int k = 0; k < copies_started[current]; k++) {
+        const Copy& copy = copies[current][k];
+        if (copy.group < copies_groups[current] - left) memcpy(copy.to, copy.from, copy.bytes);
+        else copies[current][kept++] = copy;
+    }
+    copies_started[current] = kept;
+}
 // Runs one block; says in `problem` what went wrong.
 static void block(bool backwards) {
+    copies_forget();
     for (int t = 0; t < threads; t++) {
         Fiber& fiber = fibers[t];
         fiber.state = READY;
@@ -276,6 +298,10 @@ static inline float exp2(float a) { return exp2f(a); }
 static inline float log2(float a) { return log2f(a); }
 static inline float floor(float a) { return floorf(a); }
 static inline float rint(float a) { return rintf(a); }
+static inline void sincospi(double a, double* s, double* c) {
+    const double pi = 3.141592653589793, r = fmod(a, 2.0);
+    *s = ::sin(pi * r), *c = ::cos(pi * r);
+}
 static inline float rsqrt(float a) { return 1.0f / sqrtf(a); }
 static inline double rsqrt(double a) { return 1.0 / ::sqrt(a); }
 static inline float rsqrtf(float a) { return 1.0f / sqrtf(a); }

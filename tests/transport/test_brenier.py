@@ -10,7 +10,7 @@ import pytest
 import otgen
 from otgen.transport import brenier
 from otgen.transport.cell_error import estimate_chi2
-from otgen_kernels.host import Cells
+from otgen_kernels import Cells
 
 
 def fit_monte_carlo(*arguments, **more):

@@ -110,6 +110,16 @@ def processors() -> int:
     return _processors(namespace().cuda.Device().id)
 
 
+@cache
+def _most_shared(device: int) -> int:
+    return int(namespace().cuda.Device(device).attributes["MaxSharedMemoryPerBlockOptin"])
+
+
+def most_shared() -> int:
+    """Bytes of shared memory that a block may be allowed on the current device."""
+    return _most_shared(namespace().cuda.Device().id)
+
+
 def home(arrays: Iterable[Any]) -> Any:
     """The cupy.cuda.Device that all these arrays share, to be entered; raises ValueError where they do not."""
     found = {array.device.id for array in arrays if array is not None}
