@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -44,4 +45,19 @@ def cupy(request, monkeypatch) -> Any:
     monkeypatch.setenv("OTGEN_EMULATOR_ORDER", request.param)
     module = emulated.module()
     monkeypatch.setitem(sys.modules, "cupy", module)
+    for name, refusing in emulated.implicit_conversions().items():
+        monkeypatch.setattr(np, name, refusing)
     return module
+
+
+@pytest.fixture
+def cuda_tensors(cupy, monkeypatch):
+    """Makes torch's tensors count as CUDA tensors: on this host, they lie where the emulated device's arrays do."""
+    torch = pytest.importorskip("torch")
+    from otgen import devices
+
+    if cupy.__version__ == "emulated":
+        monkeypatch.setattr(devices, "_is_cuda", lambda tensor: True)
+        monkeypatch.setattr(devices, "_stream", lambda tensor: 0)
+        monkeypatch.setattr(devices, "described", lambda place: "cpu" if place is None else "cuda:0")
+    return SimpleNamespace(torch=torch, device="cpu" if cupy.__version__ == "emulated" else "cuda")

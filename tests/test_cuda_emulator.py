@@ -57,14 +57,16 @@ def test_a_kernel_that_goes_wrong_is_reported(run, name, arguments, match):
         run(name, 64, *arguments)
 
 
-@pytest.mark.parametrize("order", ["forwards", "backwards"])
-def test_a_race_shows_in_one_order_at_least_and_a_wait_ends_it(run, monkeypatch, order):
-    monkeypatch.setenv("OTGEN_EMULATOR_ORDER", order)
-    wanted, out = np.roll(np.arange(64), -1), np.full(64, -1, np.int32)
-    run("waiting", 64, out)
-    np.testing.assert_array_equal(out, wanted)
-    run("racing", 64, out)
-    assert (out != wanted).any()
+def test_a_race_shows_in_one_order_at_least_and_a_wait_ends_it(run, monkeypatch):
+    wanted, races = np.roll(np.arange(64), -1), []
+    for order in ("forwards", "backwards"):
+        monkeypatch.setenv("OTGEN_EMULATOR_ORDER", order)
+        out = np.full(64, -1, np.int32)
+        run("waiting", 64, out)
+        np.testing.assert_array_equal(out, wanted)
+        run("racing", 64, out)
+        races.append((out != wanted).any())
+    assert any(races)
 
 
 def test_collectives_see_their_whole_warp(run):

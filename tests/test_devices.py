@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import otgen
 from otgen import arrays, devices
-
-
-@pytest.fixture
-def cuda_tensors(cupy, monkeypatch):
-    """Makes torch's tensors count as CUDA tensors: on this host, they lie where the emulated device's arrays do."""
-    torch = pytest.importorskip("torch")
-    if cupy.__version__ == "emulated":
-        monkeypatch.setattr(devices, "_is_cuda", lambda tensor: True)
-        monkeypatch.setattr(devices, "_stream", lambda tensor: 0)
-        monkeypatch.setattr(devices, "described", lambda place: "cpu" if place is None else "cuda:0")
-    return SimpleNamespace(torch=torch, device="cpu" if cupy.__version__ == "emulated" else "cuda")
 
 
 @devices.on_device

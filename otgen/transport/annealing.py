@@ -64,7 +64,7 @@ class Annealing:
         self.levels = [Level(costs, a, b, 0.0)]
         self._progress, self._began = progress, time.perf_counter()
         self._done = 0  # sweeps on the finest level
-        self._latest: tuple[int, Potentials] = 0, Potentials(np.zeros(len(a)), np.zeros(len(b)))
+        self._latest: tuple[int, Potentials] = 0, Potentials(np.zeros_like(a), np.zeros_like(b))
 
     def run(self, start: Potentials | None) -> Run:
         """Anneal, or begin from `start` at the user's eps; Ctrl-C ends with what there is."""
@@ -213,7 +213,7 @@ class Annealing:
 
     def _zeros(self, level: int) -> Potentials:
         problem = self.levels[level]
-        return Potentials(np.zeros(len(problem.a)), np.zeros(len(problem.b)))
+        return Potentials(np.zeros_like(problem.a), np.zeros_like(problem.b))
 
     def _extended(self, potentials: Potentials, at: int, level: int, eps: float) -> Potentials:
         """Potentials of a coarser level on a finer one."""

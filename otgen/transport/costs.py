@@ -112,6 +112,11 @@ def pair_gradients(cost: Cost, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray
     return gradient, -gradient
 
 
+def paired_costs(cost: Cost, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """c(x_s, y_s) of paired rows (s, d) float64: (s,)."""
+    return _distances(cost.metric, x, y) ** cost.p
+
+
 def _distances(metric: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if metric == "cosine":
         # Half the squared chord: 1 - <u, v> would lose everything for nearly parallel vectors.

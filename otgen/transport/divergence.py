@@ -9,6 +9,7 @@ import numpy as np
 from .. import autograd
 from ..arrays import home_beside, read_points, read_weights
 from ..batches import is_batch
+from ..devices import on_device
 from .batch import divergence_batch
 from .costs import check_domain, parse_cost
 from .entropic_problem import Dual, PointProblem, Power, Progress, shortfall
@@ -16,6 +17,7 @@ from .regularisation import Regularisation, check_alone, read_regularisation
 from .result import warn
 
 
+@on_device
 def sinkhorn_divergence(
     x: Any,
     y: Any,

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..arrays import home_beside, is_sparse, read_costs, read_points, read_weights
 from ..batches import is_batch
+from ..devices import on_device
 from .batch import sinkhorn_batch
 from .costs import check_domain, parse_cost
 from .entropic_problem import MatrixProblem, PointProblem, Progress
@@ -13,6 +14,7 @@ from .regularisation import check_alone, read_potentials, read_regularisation
 from .result import Transport, warn
 
 
+@on_device
 def sinkhorn(
     x: Any,
     y: Any,
@@ -52,7 +54,7 @@ def sinkhorn(
     a_host, b_host = read_weights(a, b, len(x_host), len(y_host), unequal=not by.balanced, entropic=True, x=x, y=y)
     home = home_beside(home, a=a, b=b)
     check_domain(parsed, x_host, y_host)
-    start = read_potentials(potentials, len(x_host), len(y_host))
+    start = read_potentials(potentials, len(x_host), len(y_host), x=x)
     problem = PointProblem(x_host, y_host, a_host, b_host, parsed, by)
     solution = problem.solve(start, tol, max_iter, progress, home.dtype)
     result = problem.transport(solution, home)
@@ -75,7 +77,7 @@ def solve_matrix(
     n, m = costs.shape
     a_host, b_host = read_weights(a, b, n, m, unequal=not by.balanced, entropic=True, C=C)
     home = home_beside(home, a=a, b=b)
-    start = read_potentials(potentials, n, m)
+    start = read_potentials(potentials, n, m, C=C)
     problem = MatrixProblem(costs, a_host, b_host, by)
     solution = problem.solve(start, tol, max_iter, progress, home.dtype)
     result = problem.transport(solution, home)

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import autograd
+from .. import autograd, devices
 from ..arrays import Home
 from .annealing import INTERRUPTED, Annealing, Run
 from .costs import Cost, diameter
+from .device_costs import DeviceMatrixSoftCosts, DevicePointSoftCosts
 from .iteration import Potentials, answered_value, dual_value
 from .plan import EntropicPlan, Scaling
 from .potentials import centred
@@ -83,10 +84,12 @@ class Problem:
     cost: Cost | None = None
     symmetric = False
 
-    def __init__(self, a: Array | None, b: Array | None, shape: tuple[int, int], by: Regularisation) -> None:
+    def __init__(
+        self, a: Array | None, b: Array | None, shape: tuple[int, int], by: Regularisation, like: Array
+    ) -> None:
         n, m = shape
-        self.a = np.full(n, 1.0 / n) if a is None else a
-        self.b = np.full(m, 1.0 / m) if b is None else b
+        self.a = np.full(n, 1.0 / n, like=like) if a is None else a
+        self.b = np.full(m, 1.0 / m, like=like) if b is None else b
         self.keep_x, self.keep_y = self.a > 0, self.b > 0
         self.a_kept, self.b_kept, self.by = self.a[self.keep_x], self.b[self.keep_y], by
 
@@ -204,6 +207,7 @@ class Problem:
             n_iter=solution.run.n_iter,
             converged=solution.converged,
             message=message,
+            where=_where(self.a, home),
             cost=self.cost,
             eps=by.eps,
             unbalanced=None if by.balanced else (by.rho_a, by.rho_b),
@@ -234,7 +238,7 @@ class PointProblem(Problem):
     """A problem between clouds, at unit size by a power of two where its costs would leave float64."""
 
     def __init__(self, x: Array, y: Array, a: Array | None, b: Array | None, cost: Cost, by: Regularisation) -> None:
-        super().__init__(a, b, (len(x), len(y)), by)
+        super().__init__(a, b, (len(x), len(y)), by, x)
         self.given, self.cost = (x, y), cost
         x, y = x.astype(np.float64), y.astype(np.float64)
         largest = 1.0 if cost.metric == "cosine" else diameter(cost.metric, x, y)
@@ -246,13 +250,13 @@ class PointProblem(Problem):
             x, y = np.ldexp(x, -self.unit), np.ldexp(y, -self.unit)
         self.exponent = self.unit * cost.p
         self.x, self.y = x, y
-        same = by.rho_a == by.rho_b and np.array_equal(self.a, self.b) and np.array_equal(x, y)
+        same = by.rho_a == by.rho_b and bool(np.array_equal(self.a, self.b) and np.array_equal(x, y))
         x_kept = x if self.keep_x.all() else x[self.keep_x]
         y_kept = y if self.keep_y.all() else y[self.keep_y]
         self.symmetric = same
         if same:
             y_kept, self.b_kept = x_kept, self.a_kept
-        self.costs = PointSoftCosts(x_kept, y_kept, cost)
+        self.costs = _point_costs(x_kept, y_kept, cost)
 
     def extended(self, proof: Proof | Dual) -> tuple[Array, Array]:
         by, out = self.scaled_regularisation(), []
@@ -261,12 +265,12 @@ class PointProblem(Problem):
             (self.y, self.keep_y, proof.g, self.costs.x, proof.f, self.a_kept, by.rho_b),
         )
         for points, keep, potential, others, h, weights, rho in sides:
-            full = np.empty(len(points))
-            full[keep] = potential
+            full = np.empty(len(points), like=potential)
+            full[np.flatnonzero(keep)] = potential
             if not keep.all():
-                alone = PointSoftCosts(points[~keep], others, self.costs.cost).soft
+                alone = _point_costs(points[~keep], others, self.costs.cost).soft
                 found = alone.transform(0, h + by.eps * np.log(weights), by.eps)
-                full[~keep] = found if math.isinf(rho) else found * (rho / (rho + by.eps))
+                full[np.flatnonzero(~keep)] = found if math.isinf(rho) else found * (rho / (rho + by.eps))
             out.append(full)
         return out[0], out[1]
 
@@ -283,8 +287,8 @@ class PointProblem(Problem):
         eps, potential, rho = by.eps, (proof.f, proof.g)[side], (by.rho_a, by.rho_b)[side]
         h = (proof.g + eps * np.log(self.b_kept), proof.f + eps * np.log(self.a_kept))[side]
         mass = (self.a_kept, self.b_kept)[side] * asked(potential, rho)
-        out = np.zeros((self.x, self.y)[side].shape)
-        keep = (self.keep_x, self.keep_y)[side]
+        out = np.zeros_like((self.x, self.y)[side])
+        keep = np.flatnonzero((self.keep_x, self.keep_y)[side])
         bits = SINGLE_BITS if single else BITS
         out[keep] = self.costs.soft.gradient(side, potential, h, eps, mass, single=single, bits=bits)
         return Power(self.unit * (self.costs.cost.p - 1.0))(out)
@@ -302,26 +306,26 @@ class MatrixProblem(Problem):
     """A problem under a dense cost matrix."""
 
     def __init__(self, costs: Array, a: Array | None, b: Array | None, by: Regularisation) -> None:
-        super().__init__(a, b, costs.shape, by)
+        super().__init__(a, b, costs.shape, by, costs)
         largest = float(np.abs(costs).max()) or by.eps
         if abs(math.log2(largest)) > 100:
             exponent = math.frexp(largest)[1]
             costs, self.exponent = np.ldexp(costs, -exponent), float(exponent)
         self.matrix = costs
         whole = self.keep_x.all() and self.keep_y.all()
-        self.costs = MatrixSoftCosts(costs if whole else np.ascontiguousarray(costs[np.ix_(self.keep_x, self.keep_y)]))
+        self.costs = _matrix_costs(costs if whole else costs[self.keep_x][:, self.keep_y].copy())
 
     def extended(self, proof: Proof | Dual) -> tuple[Array, Array]:
-        by, f, g = self.scaled_regularisation(), np.empty(len(self.a)), np.empty(len(self.b))
-        f[self.keep_x], g[self.keep_y] = proof.f, proof.g
+        by, f, g = self.scaled_regularisation(), np.empty_like(self.a), np.empty_like(self.b)
+        f[np.flatnonzero(self.keep_x)], g[np.flatnonzero(self.keep_y)] = proof.f, proof.g
         for keep, full, part, h, weights, rho in (
             (self.keep_x, f, self.matrix[~self.keep_x][:, self.keep_y], proof.g, self.b_kept, by.rho_a),
             (self.keep_y, g, self.matrix[self.keep_x][:, ~self.keep_y].T, proof.f, self.a_kept, by.rho_b),
         ):
             if not keep.all():
-                soft = MatrixSoftCosts(np.ascontiguousarray(part)).soft
+                soft = _matrix_costs(part.copy()).soft
                 found = soft.transform(0, h + by.eps * np.log(weights), by.eps)
-                full[~keep] = found if math.isinf(rho) else found * (rho / (rho + by.eps))
+                full[np.flatnonzero(~keep)] = found if math.isinf(rho) else found * (rho / (rho + by.eps))
         return f, g
 
     def differentiable(self, result: Transport, solution: Solution, home: Home, inputs: tuple) -> Transport:
@@ -329,8 +333,17 @@ class MatrixProblem(Problem):
         if not autograd.wants_gradient(*inputs):
             return result
         weights = self.at_fixed_mass(*self.weight_gradients(solution.proof))
-        plan = np.asarray(result.plan.toarray(force=True)) if autograd.wants_gradient(inputs[0]) else np.empty(0)
+        plan = result.plan.toarray(force=True) if autograd.wants_gradient(inputs[0]) else None
+        plan = None if plan is None else devices.beside(self.matrix, plan)
         return _attached(result, home, zip(inputs, (plan, *weights)))
+
+
+def _point_costs(x: Array, y: Array, cost: Cost) -> PointSoftCosts:
+    return (DevicePointSoftCosts if devices.is_on_gpu(x) else PointSoftCosts)(x, y, cost)
+
+
+def _matrix_costs(matrix: Array) -> MatrixSoftCosts:
+    return (DeviceMatrixSoftCosts if devices.is_on_gpu(matrix) else MatrixSoftCosts)(matrix)
 
 
 class Power:
@@ -350,6 +363,12 @@ def _attached(result: Transport, home: Home, pairs: Any) -> Transport:
     objective = autograd.attach(float(result.objective), home, pairs)
     value = autograd.refuse(float(result.value), home, [tensor for tensor, _ in pairs], NO_GRADIENT)
     return replace(result, objective=objective, value=value)
+
+
+def _where(weights: Array, home: Home) -> str:
+    if not devices.is_on_gpu(weights):
+        return "host"
+    return f"pairs on {devices.described(home.device)}, coarser clouds and the rounding of the plan on the host"
 
 
 def shortfall(run: Run, tol: float, error: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .. import devices
 from ..arrays import Home, library_of, read_vector
 
 Array = np.ndarray
@@ -72,6 +73,11 @@ class EntropicPlan:
         self._scaling, self._home, self._transposed = scaling, home, transposed
 
     @property
+    def _held(self) -> Any:
+        """An array that lies where the pairs are worked on."""
+        return self._scaling.left
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(n, m), points without mass included."""
         n, m = len(self._scaling.keep_x), len(self._scaling.keep_y)
@@ -87,8 +93,10 @@ class EntropicPlan:
         """The transposed plan (m, n)."""
         return EntropicPlan(self._scaling, self._home, transposed=not self._transposed)
 
+    @devices.on_device
     def __matmul__(self, V: Any) -> Any:
-        if (library_of(V) == "torch") != (self._home.device is not None):
+        ours = "torch" if self._home.is_torch else "cupy" if self._home.device is not None else "numpy"
+        if (library_of(V) or "numpy") != ours:
             raise TypeError(f"plan @ V needs V in the library of the points; got {type(V).__name__}. Convert it.")
         values = read_vector(V, "V", axes=(1, 2))
         if values.shape[0] != self.shape[1]:
@@ -101,22 +109,26 @@ class EntropicPlan:
     def __rmatmul__(self, V: Any) -> Any:
         return (self.T @ V.T).T
 
+    @devices.on_device
     def marginals(self) -> tuple[Any, Any]:
         """Return the row sums and the column sums."""
-        return tuple(self._home.array(side._apply(np.ones(side.shape[1]))) for side in (self, self.T))
+        return tuple(self._home.array(side._apply(np.ones(side.shape[1], like=self._held))) for side in (self, self.T))
 
+    @devices.on_device
     def rows(self, i: Any) -> Any:
         """Return row i, or the rows of a slice or of an index array, dense."""
         scaling = self._scaling
         if self._transposed:
             raise TypeError("rows() reads rows of the plan, not of plan.T. For columns: plan.T @ one-hot vectors.")
         wanted = np.atleast_1d(np.arange(self.shape[0])[self._index(i)])
+        wanted = devices.beside(self._held, wanted)
         kept = scaling.keep_x[wanted]
         place = np.cumsum(scaling.keep_x) - 1
-        out = np.zeros((len(wanted), self.shape[1]))
-        out[np.ix_(kept, scaling.keep_y)] = _dense(scaling, place[wanted[kept]])
+        out = np.zeros((len(wanted), self.shape[1]), like=self._held)
+        out[np.ix_(np.flatnonzero(kept), np.flatnonzero(scaling.keep_y))] = _dense(scaling, place[wanted[kept]])
         return self._home.array(out[0] if np.ndim(i) == 0 and not isinstance(i, slice) else out)
 
+    @devices.on_device
     def toarray(self, *, force: bool = False) -> Any:
         """Return the whole plan, dense; raises ValueError above 2^26 entries unless force=True."""
         n, m = self.shape
@@ -126,17 +138,18 @@ class EntropicPlan:
                 "plan.rows(i), or toarray(force=True)."
             )
         scaling = self._scaling
-        out = np.zeros((len(scaling.keep_x), len(scaling.keep_y)), self._home.dtype)
+        out = np.zeros((len(scaling.keep_x), len(scaling.keep_y)), self._home.dtype, like=self._held)
         kept, columns = np.flatnonzero(scaling.keep_x), np.flatnonzero(scaling.keep_y)
         step = max(CHUNK // len(columns), 1)
         for lo in range(0, len(kept), step):
-            out[np.ix_(kept[lo : lo + step], columns)] = _dense(scaling, np.arange(lo, min(lo + step, len(kept))))
+            rows = np.arange(lo, min(lo + step, len(kept)), like=kept)
+            out[np.ix_(kept[lo : lo + step], columns)] = _dense(scaling, rows)
         return self._home.array(out.T if self._transposed else out)
 
     def _index(self, i: Any) -> Any:
         if library_of(i) == "torch":
-            i = i.detach().numpy()
-        return i
+            i = i.detach().cpu().numpy()
+        return devices.fetch(i) if library_of(i) == "cupy" else i
 
     def _apply(self, values: Array) -> Array:
         scaling = self._scaling
@@ -144,8 +157,8 @@ class EntropicPlan:
         left, right = (scaling.left, scaling.right)[:: -1 if self._transposed else 1]
         columns = values[keep_in].reshape(int(keep_in.sum()), -1)
         found = scaling.soft.average(int(self._transposed), left, right, scaling.eps, columns, single=scaling.single)
-        out = np.zeros((self.shape[0], columns.shape[1]))
-        out[keep_out] = found
+        out = np.zeros((self.shape[0], columns.shape[1]), like=found)
+        out[np.flatnonzero(keep_out)] = found
         return out.reshape(self.shape[0], *values.shape[1:])
 
     def __repr__(self) -> str:
@@ -161,13 +174,13 @@ def _dense(scaling: Scaling, rows: Array) -> Array:
 
 def draw(plan: EntropicPlan, rows: Array, rng: np.random.Generator) -> Array:
     """Draw one column for each given row, with chances proportional to the row of the plan."""
-    columns = np.empty(len(rows), np.int64)
+    columns = np.empty(len(rows), np.int64, like=rows)
     step = max(CHUNK // plan.shape[1], 1)
     scaling = plan._scaling
     place, names = np.cumsum(scaling.keep_x) - 1, np.flatnonzero(scaling.keep_y)
     for lo in range(0, len(rows), step):
         dense = _dense(scaling, place[rows[lo : lo + step]]).cumsum(axis=1)
-        marks = rng.random(len(dense)) * dense[:, -1]
+        marks = devices.beside(dense, rng.random(len(dense))) * dense[:, -1]
         found = (dense <= marks[:, None]).sum(axis=1)
         columns[lo : lo + step] = names[np.minimum(found, len(names) - 1)]
     return columns

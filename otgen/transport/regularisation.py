@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import read_vector
+from ..arrays import common_home, read_vector
 from ..options import check_progress, is_real
 
 MAX_ITER = 10_000
@@ -120,8 +120,8 @@ def check_alone(**given: Any) -> None:
             )
 
 
-def read_potentials(potentials: Any, n: int, m: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the potentials f (n,) and g (m,) to start from as float64, or None."""
+def read_potentials(potentials: Any, n: int, m: int, **like: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the potentials f (n,) and g (m,) to start from as float64, or None; they live where `like` does."""
     if potentials is None:
         return None
     if not isinstance(potentials, (tuple, list)) or len(potentials) != 2:
@@ -129,6 +129,7 @@ def read_potentials(potentials: Any, n: int, m: int) -> tuple[np.ndarray, np.nda
             f"potentials must be a pair (f, g), as Transport.potentials; got {type(potentials).__name__}. "
             "Pass result.potentials."
         )
+    common_home(**like, **{f"potentials[{k}]": value for k, value in enumerate(potentials)})
     f, g = (read_vector(value, f"potentials[{k}]") for k, value in enumerate(potentials))
     for k, (vector, size) in enumerate(((f, n), (g, m))):
         if vector.shape != (size,):

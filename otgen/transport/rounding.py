@@ -16,6 +16,7 @@ import numpy as np
 
 from otgen_kernels import host
 
+from .. import devices
 from .regularisation import Regularisation, asked
 
 Array = np.ndarray
@@ -118,7 +119,9 @@ def _rounded(
         rows_left, cols_left = costs.neighbours(rows_left, cols_left)
         lack_a, lack_b = lack_a[rows_left], lack_b[cols_left]
         lack_b = lack_b * (lack_a.sum() / lack_b.sum())
-        i, j, more = host.ship_leftovers(lack_a.copy(), lack_b)
+        # A list walked from end to end: on the host, whoever has the pairs.
+        arcs = host.ship_leftovers(devices.fetch(lack_a.copy()), devices.fetch(lack_b))
+        i, j, more = (devices.beside(a, part) for part in arcs)
         i, j = rows_left[i], cols_left[j]
         cost = costs.at(i, j)
         value += float(more @ cost)

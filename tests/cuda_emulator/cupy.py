@@ -14,11 +14,6 @@ import numpy as np
 from . import compiler
 
 
-class _Id:
-    def __init__(self, number: int = 0) -> None:
-        self.id = number
-
-
 class Device:
     """The only device."""
 
@@ -51,8 +46,10 @@ def _bare(value: Any) -> Any:
 
 
 def _ours(value: Any) -> Any:
-    if isinstance(value, (np.ndarray, np.generic)):
-        return np.asarray(value).view(ndarray)
+    if isinstance(value, np.generic):
+        value = np.array(value)
+    if isinstance(value, np.ndarray):
+        return value.view(ndarray)
     if isinstance(value, (tuple, list)):
         return type(value)(_ours(v) for v in value) if type(value) in (tuple, list) else tuple(map(_ours, value))
     return value
@@ -65,7 +62,7 @@ class ndarray(np.ndarray):
 
     @property
     def device(self) -> Any:  # type: ignore[override]
-        return _Id()
+        return Device()
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if options.get("where", True) is not True:
@@ -85,11 +82,11 @@ class ndarray(np.ndarray):
         return _ours(function(*_bare(tuple(inputs)), **{k: _bare(v) for k, v in options.items() if k != "like"}))
 
     def get(self) -> np.ndarray:
-        return np.array(self.view(np.ndarray))
+        return self.view(np.ndarray).copy()
 
 
 def asnumpy(value: Any) -> np.ndarray:
-    return np.array(_bare(value)) if isinstance(value, ndarray) else np.asarray(value)
+    return value.get() if isinstance(value, ndarray) else np.asarray(value)
 
 
 class _Kernel:
@@ -136,6 +133,20 @@ class OutOfMemoryError(MemoryError):
 class _Pool:
     def free_all_blocks(self) -> None:
         pass
+
+
+def implicit_conversions() -> dict[str, Any]:
+    """NumPy's makers of arrays, by name, as they answer an array of CuPy: they refuse it."""
+
+    def refusing(make: Any) -> Any:
+        def made(*arguments: Any, **options: Any) -> Any:
+            if options.get("like") is None and any(isinstance(value, ndarray) for value in arguments[:1]):
+                raise TypeError("Implicit conversion to a NumPy array is not allowed. Use `.get()`.")
+            return make(*arguments, **options)
+
+        return made
+
+    return {name: refusing(getattr(np, name)) for name in ("array", "asarray", "ascontiguousarray", "require")}
 
 
 def module() -> types.ModuleType:
