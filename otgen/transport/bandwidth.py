@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..arrays import read_points, read_weights
+from ..devices import on_device
 from ..options import read_seed
 from .kernel_choice import median_distance
 
 
+@on_device
 def median_bandwidth(x: Any, y: Any, a: Any = None, b: Any = None, *, seed: Any = 0) -> float:
     """The bandwidth h that `mmd_squared(x, y, a, b, bandwidth="median", seed=seed)` takes.
 
@@ -26,7 +28,7 @@ def median_bandwidth(x: Any, y: Any, a: Any = None, b: Any = None, *, seed: Any 
     weights = read_weights(a, b, len(x_host), len(y_host), x=x, y=y)
     clouds, shares = [], []
     for points, w in zip((x_host, y_host), weights):
-        w = np.full(len(points), 1.0 / len(points)) if w is None else w
+        w = np.full(len(points), 1.0 / len(points), like=points) if w is None else w
         keep = w > 0
         clouds.append(points[keep])
         shares.append(w[keep])

@@ -10,6 +10,7 @@ import numpy as np
 from .. import autograd
 from ..arrays import home_beside, library_of, read_points, read_weights
 from ..batches import is_batch, read_batch_weights, read_batches
+from ..devices import on_device
 from ..options import read_seed
 from .kernel_choice import Kernel, parse_kernel
 from .kernel_comparison import Comparison
@@ -18,6 +19,7 @@ ESTIMATORS = ("unbiased", "biased", "linear")
 ENERGY = Kernel("energy", (), None)
 
 
+@on_device
 def mmd_squared(
     x: Any,
     y: Any,
@@ -57,6 +59,7 @@ def mmd_squared(
     return _compare(x, y, a, b, chosen, estimator, rng)
 
 
+@on_device
 def energy_distance_squared(x: Any, y: Any, a: Any = None, b: Any = None) -> Any:
     """Energy distance, squared, of two weighted point clouds.
 
@@ -81,7 +84,7 @@ def _compare(x: Any, y: Any, a: Any, b: Any, kernel: Kernel, estimator: str, rng
         read = read_weights(a, b, len(one_x), len(one_y), x=x, y=y)
         clouds_x, clouds_y = one_x[None], one_y[None]
         weights = [
-            np.full((1, len(points)), 1.0 / len(points)) if w is None else w[None]
+            np.full((1, len(points)), 1.0 / len(points), like=points) if w is None else w[None]
             for w, points in zip(read, (one_x, one_y))
         ]
     _check_estimator(estimator, clouds_x, clouds_y, weights, given=a is not None or b is not None)
@@ -93,7 +96,7 @@ def _compare(x: Any, y: Any, a: Any, b: Any, kernel: Kernel, estimator: str, rng
         Comparison(clouds_x[k], clouds_y[k], weights[0][k], weights[1][k], kernel, estimator, own).answer(wanted)
         for k, own in enumerate(rngs)
     ]
-    values = np.array([value for value, _ in found])
+    values = np.array([float(value) for value, _ in found])
     if not np.isfinite(values).all():
         raise ValueError("sums of the kernel over x and y leave the range of float64. Rescale x and y together.")
     if not any(wanted):

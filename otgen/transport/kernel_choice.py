@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import devices
 from ..options import is_real
 
 SCALES: dict[str, tuple[float, ...]] = {
@@ -75,14 +76,16 @@ def median_distance(points: np.ndarray, mass: np.ndarray, rng: np.random.Generat
     """Return h, h^2 the median of |z - z'|^2 over pairs of different points, each weighted by both masses.
 
     Of more than MEDIAN_POINTS points so many are drawn: without replacement where all weigh the same, else by their
-    mass, with replacement. Raises ValueError where all that are looked at coincide.
+    mass, with replacement; these few are compared on the host. Raises ValueError where all that are looked at coincide.
     """
     from scipy.spatial.distance import pdist  # a tenth of a second that `import otgen` should not pay
 
     if len(points) > MEDIAN_POINTS:
         even = bool((mass == mass[0]).all())
-        chosen = rng.choice(len(points), MEDIAN_POINTS, replace=not even, p=None if even else mass / mass.sum())
-        points, mass = points[chosen], np.ones(MEDIAN_POINTS)
+        shares = None if even else devices.fetch(mass / mass.sum())
+        chosen = rng.choice(len(points), MEDIAN_POINTS, replace=not even, p=shares)
+        points, mass = points[devices.beside(points, chosen)], np.ones(MEDIAN_POINTS)
+    points, mass = devices.fetch(points), devices.fetch(mass)
     exponent = int(np.frexp(np.abs(points).max())[1])
     scaled = np.ldexp(points.astype(np.float64), -exponent)
     squares = pdist(scaled - scaled.mean(0), "sqeuclidean")

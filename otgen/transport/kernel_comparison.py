@@ -9,6 +9,7 @@ import numpy as np
 
 from otgen_kernels import host, kernel_sum
 
+from .. import devices
 from .kernel_choice import Kernel
 from .potentials import centred
 
@@ -77,7 +78,9 @@ class Comparison:
     @staticmethod
     def _sums(z: np.ndarray, points: np.ndarray, weights: np.ndarray, options: dict[str, Any]) -> np.ndarray:
         """sum_j w_j k(z_i, p_j) of points z that have no weight of their own."""
-        found = kernel_sum(z, points, np.ones(len(z)), weights, **options, sums=True, by_x=False, by_y=False)
+        found = kernel_sum(
+            z, points, np.ones(len(z), like=weights), weights, **options, sums=True, by_x=False, by_y=False
+        )
         assert found.rows is not None
         return found.rows
 
@@ -102,15 +105,21 @@ def _pair_kernel(x: np.ndarray, y: np.ndarray, options: dict[str, Any]) -> tuple
     """k(x_i, y_i), and its slope: what multiplies x - y (y for the polynomial) in the gradient in x."""
     d = x.shape[1]
     if options["kernel"] == "polynomial":
-        return host.kernel_profile(np.einsum("ij,ij->i", x, y), d, **options)
+        return _profile(np.einsum("ij,ij->i", x, y), d, options)
     apart = x - y
     size = float(np.abs(apart).max())
     e = int(np.frexp(size)[1]) if size > 0.0 else 0
     apart = np.ldexp(apart, -e)
     scaled: dict[str, Any] = options | {"bandwidth": float(np.ldexp(options["bandwidth"], -e))}
-    k, slope = host.kernel_profile(np.einsum("ij,ij->i", apart, apart), d, **scaled)
+    k, slope = _profile(np.einsum("ij,ij->i", apart, apart), d, scaled)
     unit = e if options["kernel"] == "energy" else 0
     return np.ldexp(k, unit), np.ldexp(slope, unit - 2 * e)
+
+
+def _profile(s: np.ndarray, d: int, options: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """k and its slope at n numbers: on the host, wherever these are."""
+    k, slope = host.kernel_profile(devices.fetch(s), d, **options)
+    return devices.beside(s, k), devices.beside(s, slope)
 
 
 def _spread(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
@@ -121,6 +130,6 @@ def _spread(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
 def _beside(values: Any, keep: np.ndarray, others: Any) -> np.ndarray:
     if keep.all():
         return values
-    out = np.zeros((len(keep), *values.shape[1:]))
-    out[keep], out[~keep] = values, others
+    out = np.zeros((len(keep), *values.shape[1:]), like=values)
+    out[np.flatnonzero(keep)], out[np.flatnonzero(~keep)] = values, others
     return out

@@ -11,6 +11,7 @@ import numpy as np
 
 from otgen_kernels import host, kernel_forms, kernel_sum
 
+from .. import devices
 from ..arrays import read_points
 from ..options import check_progress, read_count, read_seed
 from .costs import check_p
@@ -65,6 +66,7 @@ class TwoSampleTest:
         )
 
 
+@devices.on_device
 def two_sample_test(
     x: Any,
     y: Any,
@@ -91,7 +93,8 @@ def two_sample_test(
     The first two take each pair's kernel once for 256 labellings, the last sorts each line once; "wasserstein" in more
     than one dimension solves a transport problem a permutation. float32 samples are worked on in float64, and
     discrepancies that only rounding parts (1e-12 of the kernel's mean size or of the extent, 1e-9 of exact W_p) count
-    as equal, which can only raise p_value.
+    as equal, which can only raise p_value. For arrays on a GPU kernels are summed there; labellings are drawn, and
+    lines compared, on the host.
     progress is called with {"permutations", "of", "seconds"}. Raises ValueError or TypeError for bad input.
     Source: Gretton et al., JMLR 13 (2012); Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010), the + 1.
     """
@@ -114,7 +117,9 @@ def two_sample_test(
         discrepancy = _Kernels(pooled, len(x_host), chosen, own, unbiased=statistic == "mmd")
         width = discrepancy.bandwidth if chosen.scales else None
     elif statistic == "sliced" and pooled.shape[1] > 1:
-        discrepancy = _Lines(_centred(pooled) @ orthogonal(lines, pooled.shape[1], rng).T, power)
+        discrepancy = _Lines(
+            _centred(pooled) @ devices.beside(pooled, orthogonal(lines, pooled.shape[1], rng)).T, power
+        )
     elif pooled.shape[1] == 1:  # the only line there is
         discrepancy = _Lines(_centred(pooled), power)
     else:
@@ -168,7 +173,7 @@ class _Kernels:
     at_once = AT_ONCE
 
     def __init__(self, pooled: np.ndarray, n: int, kernel: Kernel, rng: np.random.Generator, *, unbiased: bool):
-        ones = np.ones(len(pooled))
+        ones = np.ones(len(pooled), like=pooled)
         m = len(pooled) - n
         if unbiased and min(n, m) < 2:
             raise ValueError(f"x and y must have two points each for statistic='mmd'; got {n} and {m}. Pass 'energy'.")
@@ -179,22 +184,23 @@ class _Kernels:
         self.bandwidth = float(self._options["bandwidth"])
         whole = kernel_sum(pooled, None, ones, None, **self._options, sums=True, by_x=False, by_y=False)
         assert whole.rows is not None
-        self._rows, self._total = whole.rows, whole.total
+        self._rows, self._total = whole.rows, float(whole.total)
         same = self._diagonal()
-        self._same = same if unbiased else np.zeros(len(pooled))
+        self._same = same if unbiased else np.zeros_like(same)
         size = abs(self._total) / len(pooled) ** 2 + float(same.mean())
         self.rounding = ROUNDING * size
 
     def _diagonal(self) -> np.ndarray:
         if self._options["kernel"] != "polynomial":
             alone = host.kernel_profile(np.zeros(1), 1, **self._options)[0]
-            return np.full(len(self._pooled), alone[0])
+            return np.full(len(self._pooled), alone[0], like=self._pooled)
         points = self._pooled
-        return host.kernel_profile(np.einsum("ij,ij->i", points, points), points.shape[1], **self._options)[0]
+        squares = devices.fetch(np.einsum("ij,ij->i", points, points))
+        return devices.beside(points, host.kernel_profile(squares, points.shape[1], **self._options)[0])
 
     def __call__(self, marks: np.ndarray) -> np.ndarray:
         n, m = self._n, self._m
-        marks = ~marks if self._flipped else marks
+        marks = devices.beside(self._pooled, ~marks if self._flipped else marks)
         within_x = kernel_forms(self._pooled, marks, **self._options)
         across = self._rows @ marks - within_x
         within_y = self._total - within_x - 2.0 * across
@@ -202,7 +208,7 @@ class _Kernels:
         same_y = self._same.sum() - same_x
         left = 1 if self._unbiased else 0
         x, y = (within_x - same_x) / (n * (n - left)), (within_y - same_y) / (m * (m - left))
-        return x + y - 2.0 * across / (n * m)
+        return devices.fetch(x + y - 2.0 * across / (n * m))
 
 
 class _Lines:
@@ -211,8 +217,8 @@ class _Lines:
     at_once = AT_ONCE
 
     def __init__(self, values: np.ndarray, p: float):
-        self._values, self._p = values, p
-        self.rounding = ROUNDING * float(np.abs(values).max())
+        self._values, self._p = devices.fetch(values), p
+        self.rounding = ROUNDING * float(np.abs(self._values).max())
 
     def __call__(self, marks: np.ndarray) -> np.ndarray:
         return host.line_forms(self._values, marks, p=self._p)
@@ -228,6 +234,7 @@ class _Exact:
         self.rounding = 0.0
 
     def __call__(self, marks: np.ndarray) -> np.ndarray:
-        found = wasserstein(self._pooled[marks[:, 0]], self._pooled[~marks[:, 0]], p=self._p)
+        first = devices.beside(self._pooled, marks[:, 0])
+        found = wasserstein(self._pooled[first], self._pooled[~first], p=self._p)
         self.rounding = max(self.rounding, 1e-9 * found)  # what a proven value may be off by
         return np.array([found])
