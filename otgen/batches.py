@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Home, check_finite, common_home, host, plain, read_weights
+from .arrays import Home, bring, check_finite, common_home, plain, read_weights
 
 
 def is_batch(x: Any) -> bool:
@@ -20,7 +20,7 @@ def is_batch(x: Any) -> bool:
 def read_batches(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray, Home]:
     """Return x (B, n, d) and y (B, m, d) as read_points returns two clouds, and their home."""
     device = common_home(x=x, y=y)
-    x, y = host(x, "x"), host(y, "y")
+    x, y = bring(x, "x", device), bring(y, "y", device)
     for name, value in (("x", x), ("y", y)):
         if value.ndim != 3 or value.size == 0:
             raise ValueError(
@@ -40,10 +40,10 @@ def read_batches(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray, Home]:
 def read_batch_weights(a: Any, b: Any, shape: tuple[int, int, int], *, unequal: bool, **like: Any) -> tuple:
     """Return float64 weights a (B, n) and b (B, m) of problems of shape (B, n, m), each as read_weights has them."""
     count, *sizes = shape
-    common_home(**like, a=a, b=b)
+    place = common_home(**like, a=a, b=b)
     found = []
     for name, value, size in (("a", a, sizes[0]), ("b", b, sizes[1])):
-        array = None if value is None else host(value, name)
+        array = None if value is None else bring(value, name, place)
         if array is not None and array.shape not in ((size,), (count, size)):
             raise ValueError(
                 f"{name} must have shape ({count}, {size}) or ({size},) for a batch of {count}; got shape "
@@ -59,4 +59,4 @@ def read_batch_weights(a: Any, b: Any, shape: tuple[int, int, int], *, unequal: 
             raise ValueError(f"in problem {k} of the batch {error}" if own else str(error)) from None
         rows.append([np.full(size, 1.0 / size) if w is None else w for w, size in zip((one, other), sizes)])
     rows = rows if own else rows * count
-    return tuple(np.ascontiguousarray([row[side] for row in rows]) for side in (0, 1))
+    return tuple(bring(np.stack([row[side] for row in rows]), name, place) for side, name in enumerate("ab"))

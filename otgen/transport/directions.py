@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import autograd
-from ..arrays import check_finite, host
+from ..arrays import bring, check_finite
+from ..devices import fetch
 from ..options import read_count
 
 UNIT = 1e-6  # off unit length that a given direction may be: rounding of float32, not more
@@ -17,7 +18,10 @@ FINEST = 2.0**-31  # half the spacing of scipy's Sobol points, whose inverse nor
 
 
 def read_directions(projections: Any, n_projections: Any, d: int, rng: np.random.Generator) -> np.ndarray:
-    """Return float64 unit vectors (L, d): those given, or n_projections of the kind named; one suffices on the line."""
+    """Return float64 unit vectors (L, d): those given, or n_projections of the kind named; one suffices on the line.
+
+    They are drawn and checked on the host, so that a seed means the same directions on any device.
+    """
     count = read_count(n_projections, "n_projections", "directions")
     if isinstance(projections, str) and projections in KINDS:
         return np.ones((1, 1)) if d == 1 else KINDS[projections](count, d, rng)
@@ -28,7 +32,7 @@ def read_directions(projections: Any, n_projections: Any, d: int, rng: np.random
         )
     if autograd.wants_gradient(projections):
         raise ValueError("projections must not record gradients: none passes to them. Pass projections.detach().")
-    directions = host(projections, "projections").astype(np.float64)
+    directions = fetch(bring(projections, "projections", None)).astype(np.float64)
     if directions.ndim != 2 or directions.shape[1] != d or len(directions) == 0:
         raise ValueError(
             f"projections must have shape (L, {d}), one direction a row; got shape {directions.shape}. "

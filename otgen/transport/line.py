@@ -13,10 +13,12 @@ import otgen_kernels as kernels
 
 from .. import autograd
 from ..arrays import Home, home_beside, read_points, read_weights
+from ..devices import on_device
 from .costs import check_p
 from .solution import Solution, lower_bound, prove, weighted_median
 
 
+@on_device
 def wasserstein_1d(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 1) -> Any:
     """Wasserstein-p distance on the line, in closed form.
 
@@ -125,7 +127,7 @@ def _solve(x, y, a, b, p, *, in_points, in_weights):
         values, gradients = kernels.wasserstein_1d(*points, unit.a, unit.b, p=p), [None, None]
     else:
         values, *found = kernels.gradients_1d(*points, unit.a, unit.b, p=p)
-        gradients = [np.zeros((x.shape[1], len(cloud))) for cloud in (x, y)]
+        gradients = [np.zeros((x.shape[1], len(cloud)), like=cloud) for cloud in (x, y)]
         gradients[0][:, unit.rows_x], gradients[1][:, unit.rows_y] = (factor * gradient for gradient in found)
     if in_weights:
         weights = a / unit.mass, b / unit.mass

@@ -11,7 +11,7 @@ import numpy as np
 import otgen_kernels as kernels
 from otgen_kernels import host
 
-from .. import autograd
+from .. import autograd, devices
 from ..arrays import home_beside, read_points, read_weights
 from ..options import check_options, read_count, read_seed
 from .costs import check_p
@@ -47,6 +47,7 @@ ROWS = 1 << 16
 """Pairs of the plan whose displacements are held at a time."""
 
 
+@devices.on_device
 def max_sliced_wasserstein(
     x: Any,
     y: Any,
@@ -83,7 +84,7 @@ def max_sliced_wasserstein(
     found = problem.ascend(problem.starts(rng, n_starts), max_iter, tol)
     inputs = x, y, a, b
     along = slice_clouds(
-        x_host[None], y_host[None], a_host, b_host, found.direction[None], p,
+        x_host[None], y_host[None], a_host, b_host, devices.beside(x_host, found.direction[None]), p,
         in_points=autograd.wants_gradient(x, y), in_weights=autograd.wants_gradient(a, b),
     )  # fmt: skip
     value = float(along.value[0])
@@ -108,24 +109,29 @@ class Ascent:
 
 
 class Problem:
-    """W_p as a function on the sphere, of clouds of mass 1 that are centred and of about unit size."""
+    """W_p as a function on the sphere, of clouds of mass 1 that are centred and of about unit size.
+
+    The clouds may be on a GPU; directions, their values and gradients in them are on the host, which decides.
+    """
 
     def __init__(self, x: Array, y: Array, unit: UnitMass, p: float) -> None:
         self.unit, self.p = unit, p
-        self.x, self.y = (np.ascontiguousarray(cloud) for cloud in (x[unit.rows_x], y[unit.rows_y]))
+        self.x, self.y = (np.ascontiguousarray(z, like=z) for z in (x[unit.rows_x], y[unit.rows_y]))
         self.centres, self.scales = frame(self.x[None], self.y[None])
         self.sides = [kernels.Slices(cloud[None], self.centres, self.scales) for cloud in (self.x, self.y)]
 
     def values(self, directions: Array) -> Array:
         """W_p along directions (k, d): (k,)."""
-        u, v = (columns_of(side.project(directions.astype(self.x.dtype))) for side in self.sides)
-        return kernels.wasserstein_1d(u, v, self.unit.a, self.unit.b, p=self.p)
+        return devices.fetch(kernels.wasserstein_1d(*self._columns(directions), self.unit.a, self.unit.b, p=self.p))
 
     def slopes(self, directions: Array) -> tuple[Array, Array]:
         """W_p along directions (k, d) and its gradients in them, (k,) and (k, d)."""
-        u, v = (columns_of(side.project(directions.astype(self.x.dtype))) for side in self.sides)
-        values, *slopes = kernels.gradients_1d(u, v, self.unit.a, self.unit.b, p=self.p)
-        return values, self.sides[0].pull(slopes[0]) + self.sides[1].pull(slopes[1])
+        values, *slopes = kernels.gradients_1d(*self._columns(directions), self.unit.a, self.unit.b, p=self.p)
+        return devices.fetch(values), devices.fetch(self.sides[0].pull(slopes[0]) + self.sides[1].pull(slopes[1]))
+
+    def _columns(self, directions: Array) -> tuple[Array, Array]:
+        theta = devices.beside(self.x, directions.astype(self.x.dtype))
+        return columns_of(self.sides[0].project(theta)), columns_of(self.sides[1].project(theta))
 
     def starts(self, rng: np.random.Generator, count: int) -> Array:
         """The best directions (count, d) among those of the moments and random ones."""
@@ -173,12 +179,12 @@ class Problem:
 
     def upper_bound(self, direction: Array) -> float:
         """mass^(1/p) lambda_max^(1/2) of the displacements of the plan of mass 1 that sorts along direction (d,)."""
-        u, v = (side.project(direction[None].astype(self.x.dtype))[0, 0].astype(float) for side in self.sides)
+        u, v = (z[:, 0].astype(float) for z in self._columns(direction[None]))
         a, b = self.unit.a, self.unit.b
         if a is None or b is None:
-            a, b, _ = host.uniform_masses(len(u), len(v))
+            a, b = (devices.beside(u, w) for w in host.uniform_masses(len(u), len(v))[:2])
         rows, cols, mass, *_ = kernels.staircase(u, v, a, b, p=self.p)
-        gram = np.zeros((len(direction), len(direction)))
+        gram = np.zeros((len(direction), len(direction)), like=u)
         scale = float(self.scales[0])
         for start in range(0, len(rows), ROWS):
             part = slice(start, start + ROWS)
@@ -192,15 +198,15 @@ class Problem:
         sides = []
         for cloud, weights in ((self.x, self.unit.a), (self.y, self.unit.b)):
             points = float(self.scales[0]) * cloud.astype(float) - self.centres[0]
-            sides.append((points, np.full(len(cloud), 1.0 / len(cloud)) if weights is None else weights))
+            sides.append((points, np.full(len(cloud), 1.0 / len(cloud), like=cloud) if weights is None else weights))
         (u, a), (v, b) = sides
-        apart = a @ u - b @ v
+        apart = devices.fetch(a @ u - b @ v)
         length = float(np.linalg.norm(apart))
         found = [apart / length] if length > 0 else []
         if u.shape[1] <= MOMENT_DIMS:
             for power in (0, 1):
                 grams = [kernels.weighted_gram(z, w * np.einsum("ij,ij->i", z, z) ** power) for z, w in sides]
-                vectors = np.linalg.eigh(grams[0] - grams[1])[1]
+                vectors = devices.fetch(np.linalg.eigh(grams[0] - grams[1])[1])
                 found += [vectors[:, 0], vectors[:, -1]]
         return np.array(found).reshape(-1, u.shape[1])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import autograd
+from .. import autograd, devices
 from ..arrays import Home, home_beside, library_of, read_points, read_weights
 from ..batches import is_batch, read_batch_weights, read_batches
 from ..options import read_seed
@@ -17,6 +17,7 @@ from .sliced_result import SlicedWasserstein
 from .slicing import Sliced, slice_batch
 
 
+@devices.on_device
 def sliced_wasserstein(
     x: Any,
     y: Any,
@@ -54,6 +55,7 @@ def sliced_wasserstein(
         a_host, b_host = (None if w is None else w[None] for w in (a_host, b_host))
     home = home_beside(home, a=a, b=b)
     directions = read_directions(projections, n_projections, x_host.shape[2], rng).astype(home.dtype)
+    directions = devices.beside(x_host, directions)
     found = slice_batch(
         x_host, y_host, a_host, b_host, directions, p,
         in_points=autograd.wants_gradient(x, y), in_weights=autograd.wants_gradient(a, b),
@@ -73,7 +75,7 @@ def _result(
         value = home.array(found.value) if batched else home.number(found.value[0])
     return SlicedWasserstein(
         value=value,
-        standard_error=errors if batched else float(errors[0]),
+        standard_error=devices.fetch(errors) if batched else float(errors[0]),
         directions=home.array(directions),
         distances=home.array(distances if batched else distances[0]),
     )
@@ -83,9 +85,9 @@ def _standard_error(found: Sliced, p: float, d: int) -> np.ndarray:
     """Of each value (B,): that of the mean of W^p, times the slope of the p-th root there."""
     count = found.distances.shape[1]
     if d == 1:
-        return np.zeros(len(found.value))
+        return np.zeros(len(found.value), like=found.value)
     if count == 1:
-        return np.full(len(found.value), math.nan)
+        return np.full(len(found.value), math.nan, like=found.value)
     largest = found.distances.max(axis=1)
     safe = np.where(largest > 0, largest, 1.0)
     powers = (found.distances / safe[:, None]) ** p

@@ -9,6 +9,7 @@ import numpy as np
 
 import otgen_kernels as kernels
 
+from ..devices import is_on_gpu
 from .line import UnitMass, at_unit_mass, centred_rows, check_range
 
 Array = np.ndarray
@@ -21,6 +22,9 @@ LEAST_COLUMNS = 8
 
 PROJECTED = 1 << 22
 """Projections of a cloud held at a time where there are more than LEAST_COLUMNS: 32 MB."""
+
+PROJECTED_ON_GPU = 1 << 24
+"""The same on a GPU, where any number of directions fills the chip the better: 128 MB, and ten times that to sort."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ def slice_batch(
         return slice_clouds(x, y, None, None, directions, p, **wanted)
     if all((w == w[0]).all() for w in (a, b)):
         return slice_clouds(x, y, a[0], b[0], directions, p, **wanted)
-    parts = [slice_clouds(x[[k]], y[[k]], a[k], b[k], directions, p, **wanted) for k in range(len(x))]
+    parts = [slice_clouds(x[k : k + 1], y[k : k + 1], a[k], b[k], directions, p, **wanted) for k in range(len(x))]
     gradients = [None if found[0] is None else np.concatenate(found) for found in zip(*(s.gradients for s in parts))]
     return Sliced(
         np.concatenate([s.distances for s in parts]), np.concatenate([s.value for s in parts]), gradients
@@ -63,7 +67,7 @@ def slice_clouds(
     if in_points:
         outer = factor / len(directions) * _ratio_power(largest, value, p - 1)
         for side, (cloud, rows) in enumerate(((x, unit.rows_x), (y, unit.rows_y))):
-            whole = np.zeros(cloud.shape)
+            whole = np.zeros(cloud.shape, like=cloud)
             whole[:, rows] = outer[:, None, None] * sums[side]
             gradients[side] = whole
     if in_weights and a is not None and b is not None:
@@ -82,7 +86,7 @@ def frame(x: Array, y: Array) -> tuple[Array, Array]:
     # A power beyond this would leave the range of the points; what remains is far from where products do.
     most = 100 if x.dtype == np.float32 else 1000
     exponents = np.frexp(np.maximum(np.abs(low), np.abs(high)).max(axis=1))[1]
-    scales = np.ldexp(1.0, -np.clip(exponents, -most, most))
+    scales = np.ldexp(np.ones(len(x), like=x), -np.clip(exponents, -most, most))
     return 0.5 * (scales[:, None] * low) + 0.5 * (scales[:, None] * high), scales
 
 
@@ -95,11 +99,11 @@ def _along(
     x: Array, y: Array, unit: UnitMass, centres: Array, scales: Array, directions: Array, p: float, in_points: bool
 ) -> tuple[Array, list[Array]]:
     """W_p at unit mass and scale (B, L), and sum_l (W_l / max W)^(p - 1) slope_l direction_l of both sides."""
-    clouds = [np.ascontiguousarray(x[:, unit.rows_x]), np.ascontiguousarray(y[:, unit.rows_y])]
+    clouds = [np.ascontiguousarray(z[:, rows], like=z) for z, rows in ((x, unit.rows_x), (y, unit.rows_y))]
     sides = [kernels.Slices(cloud, centres, scales) for cloud in clouds]
-    distances = np.empty((len(x), len(directions)))
-    sums = [np.zeros(cloud.shape) for cloud in clouds] if in_points else []
-    largest = np.zeros(len(x))
+    distances = np.empty((len(x), len(directions)), like=x)
+    sums = [np.zeros(cloud.shape, like=x) for cloud in clouds] if in_points else []
+    largest = np.zeros(len(x), like=x)
     for part in _parts(clouds, len(directions)):
         theta = directions[part]
         u, v = (columns_of(side.project(theta)) for side in sides)
@@ -124,10 +128,10 @@ def _weight_sums(
 ) -> list[Array]:  # fmt: skip
     """sum_l shares_l dW_l of weights a and b of mass 1, which keep it: (B, n) and (B, m)."""
     sides = [kernels.Slices(cloud, centres, scales) for cloud in (x, y)]
-    sums = [np.zeros(cloud.shape[:2]) for cloud in (x, y)]
+    sums = [np.zeros(cloud.shape[:2], like=x) for cloud in (x, y)]
     for part in _parts((x, y), len(directions)):
         u, v = (columns_of(side.project(directions[part])) for side in sides)
-        along = np.ascontiguousarray(distances[:, part].T).ravel()
+        along = distances[:, part].T.ravel()
         for total, by, weights in zip(sums, kernels.potentials_1d(u, v, a, b, along, p=p), (a, b)):
             by = centred_rows(by, weights).reshape(-1, *total.shape)
             total += np.einsum("bk,kbn->bn", shares[:, part], by)
@@ -142,14 +146,15 @@ def mean_of_powers(distances: Array, p: float) -> Array:
 
 def _parts(clouds, count: int) -> Iterator[slice]:
     numbers = max(cloud.shape[0] * cloud.shape[1] for cloud in clouds)
-    step = max(LEAST_COLUMNS, min(MOST_COLUMNS, PROJECTED // numbers))
+    some = PROJECTED_ON_GPU // numbers if is_on_gpu(clouds[0]) else min(MOST_COLUMNS, PROJECTED // numbers)
+    step = max(LEAST_COLUMNS, some)
     return (slice(start, start + step) for start in range(0, count, step))
 
 
 def _ratio_power(part: Array, whole: Array, power: float) -> Array:
     """(part / whole)^power, 0 / 0 being 0."""
-    whole = np.broadcast_to(whole, part.shape)
-    return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0) ** power
+    some = whole > 0
+    return np.where(some, part / np.where(some, whole, 1.0), 0.0) ** power
 
 
 def _unscaled(values: Array, scales: Array) -> Array:
