@@ -12,7 +12,8 @@ SoftPairs         these, sum p log p and the gradient in x, in both directions, 
 SoftMatrix        the same over the pairs of a cost matrix
 kernel_sum    a^T K b of K_ij = k(x_i, y_j) for the kernels of MMD, its row and column sums, and its gradients
 kernel_forms  s^T K s for many labellings s of one cloud
-Cells         argmax_i <x, y_i> + h_i of many x and h: counted, listed, or the few highest
+Cells         argmax_i <x, y_i> + h_i of many x and h: counted, or the few highest listed
+Lists         smoothed cells over listed sites: their masses and the Laplacian of these
 sinkhorn_batch    many small entropic problems, each solved whole; sinkhorn_batch_gradient, plan_mass_batch beside it
 
 wasserstein_1d    W_p of sorted points on many lines; gradients_1d, potentials_1d, staircase, c_transform_1d beside it
@@ -25,6 +26,7 @@ from .costs import unit_rows as unit_rows
 from .dispatch import HOST_ONLY as HOST_ONLY
 from .dispatch import TWINNED as TWINNED
 from .dispatch import Cells as Cells
+from .dispatch import Lists as Lists
 from .dispatch import PairIndex as PairIndex
 from .dispatch import Slices as Slices
 from .dispatch import SoftMatrix as SoftMatrix

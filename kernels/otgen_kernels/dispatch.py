@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .cpu import cells, pairs, slices, soft
+    from .cpu import cells, cells_soft, pairs, slices, soft
     from .kernel_kinds import KernelSums
 
 TWINNED = {
     "cells": ("Cells",),
+    "cells_soft": ("Lists",),
     "kernel_forms": ("kernel_forms",),
     "kernel_sum": ("kernel_sum",),
     "line": ("c_transform_1d", "staircase", "wasserstein_1d"),
@@ -36,7 +37,6 @@ HOST_ONLY = {
         "refine_arcs",
         "ship_leftovers",
     ),
-    "cells_soft": ("Lists",),
     "kernel_forms": ("line_forms",),
     "kernel_sum": ("kernel_profile",),
     "laguerre2d": ("Laguerre2D",),
@@ -222,6 +222,11 @@ def Cells(y: np.ndarray, centre: np.ndarray | None = None, *, fast: bool = False
     centre (d,) is about where x lies; fast: on a GPU, products good to three digits, in a third of the work.
     """
     return _twin("cells", y).Cells(y, centre, fast=fast)
+
+
+def Lists(score: np.ndarray, index: np.ndarray, n: int) -> cells_soft.Lists:
+    """Prepare listed sites of samples, of n, for smoothed masses and their Laplacian: score (N, k), index (N, k)."""
+    return _twin("cells_soft", score, index).Lists(score, index, n)
 
 
 def random_stream(seed: int | list[int], beside: np.ndarray) -> Any:

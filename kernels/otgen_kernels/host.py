@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .cpu.arcs import merge_arcs as merge_arcs
     from .cpu.arcs import refine_arcs as refine_arcs
     from .cpu.arcs import ship_leftovers as ship_leftovers
-    from .cpu.cells_soft import Lists as Lists
     from .cpu.kernel_forms import line_forms as line_forms
     from .cpu.kernel_sum import kernel_profile as kernel_profile
     from .cpu.laguerre2d import Laguerre2D as Laguerre2D

@@ -24,14 +24,16 @@ def fit_monte_carlo(
     """Find h such that the cells of u_h(x) = max_i <x, y_i> + h_i have the masses nu: chi2 <= tol on fresh samples.
 
     y (n, d) are distinct rows of order 1, nu (n,) > 0 sums to 1. optimizer None is `brenier_fit`, "adam" the source
-    lecture's Algorithm 1. start (n,) replaces the start. The answer is the same for a seed on any number of threads;
+    lecture's Algorithm 1. start (n,) replaces the start. Arrays of CuPy are worked on where they are, start being of
+    CuPy too. The answer is the same for a seed on any number of threads, and of one on every GPU of a kind;
     checkpoint(state) is called every half minute, at the end of a chunk of samples, and state= goes on from there.
     Ends unconverged, with a message that says what was reached, at max_time seconds, max_samples or an interrupt.
     """
     if len(nu) == 1:
-        return MonteCarloRun(np.zeros(1), Chi2(0.0, 0.0, 0.0, 0, 0), True, "one target is the constant map", 0, 0, [])
+        h = np.zeros_like(nu, dtype=np.float64)
+        return MonteCarloRun(h, Chi2(0.0, 0.0, 0.0, 0, 0), True, "one target is the constant map", 0, 0, [])
     problem = Problem(
-        np.asarray(y, np.float64), np.asarray(nu, np.float64), source, tol, seed,
+        y.astype(np.float64, copy=False), nu.astype(np.float64, copy=False), source, tol, seed,
         np.inf if max_time is None else max_time, np.inf if max_samples is None else max_samples, progress, checkpoint,
     )  # fmt: skip
     fit = AdamFit(problem, start) if optimizer == "adam" else NewtonFit(problem, start)

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from otgen_kernels import host
+from otgen_kernels import Lists
 
+from ..devices import beside, fetch
 from .brenier_newton import Block, Smoothed, make_block
 from .brenier_run import HOPED, STREAM, Fit, OutOfBudget, Problem
 from .brenier_start import choose_start
@@ -65,7 +66,7 @@ class NewtonFit(Fit):
         self.size = 1 << max(10, math.ceil(math.log2(first * n)))
         self.fitted = self.drawn = self.stuck = 0  # samples of the last fit, Sobol points so far, blocks of one size
         if start is not None:
-            self.h, self.phase = np.array(start, np.float64), "list"
+            self.h, self.phase = start.astype(np.float64), "list"
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -100,14 +101,14 @@ class NewtonFit(Fit):
             count = min(self.chunk, self.size - done)
             if self.sobol:
                 self.spend(count)
-                x = self.problem.source.from_uniform(self._sobol_points(count))
+                x = beside(self.h, self.problem.source.from_uniform(self._sobol_points(count)))
             else:
                 x = self.draw(count)
             top, index = self.cells.top(x, self.h, self.keep)
             self.last = x
             self.parts.append((top, index))
             if not self.sobol:
-                self.count(np.bincount(index[:, 0], minlength=len(self.h)))
+                self.count(self.cells.histogram(index[:, 0]), count)
             done += count
             if done < self.size:  # x of the last chunk is not in the state
                 self.save()
@@ -200,10 +201,10 @@ class NewtonFit(Fit):
         )
         state["blocks"] = len(self.blocks)
         for b, block in enumerate(self.blocks):
-            state[f"block{b}_score"], state[f"block{b}_index"] = block.lists.score, block.lists.index
-            state[f"block{b}_terms"], state[f"block{b}_gaps"] = block.terms, np.array([block.gap, block.depth])
+            state[f"block{b}_score"], state[f"block{b}_index"] = fetch(block.lists.score), fetch(block.lists.index)
+            state[f"block{b}_terms"], state[f"block{b}_gaps"] = fetch(block.terms), np.array([block.gap, block.depth])
         if self.parts:
-            state["part_score"], state["part_index"] = (np.concatenate(arrays) for arrays in zip(*self.parts))
+            state["part_score"], state["part_index"] = (fetch(np.concatenate(arrays)) for arrays in zip(*self.parts))
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -213,14 +214,14 @@ class NewtonFit(Fit):
         self.eps, self.sharp = float(state["eps"]), float(state["sharp"])
         self.blocks = []
         for b in range(int(state["blocks"])):
-            score = np.array(state[f"block{b}_score"], np.float32)
-            index = np.array(state[f"block{b}_index"], np.int32)
+            score = self.put(state[f"block{b}_score"], np.float32)
+            index = self.put(state[f"block{b}_index"], np.int32)
             gap, depth = (float(v) for v in state[f"block{b}_gaps"])
-            terms = np.array(state[f"block{b}_terms"], np.float64)
-            self.blocks.append(Block(host.Lists(score, index, len(self.h)), terms, gap, depth))
+            terms = self.put(state[f"block{b}_terms"], np.float64)
+            self.blocks.append(Block(Lists(score, index, len(self.h)), terms, gap, depth))
         self.parts = []
         if "part_score" in state:
-            self.parts = [(np.array(state["part_score"], np.float32), np.array(state["part_index"], np.int32))]
+            self.parts = [(self.put(state["part_score"], np.float32), self.put(state["part_index"], np.int32))]
             self.keep = self.parts[0][0].shape[1]
 
 

@@ -1,7 +1,7 @@
 """Newton steps for the heights that give listed samples their masses: max over h of <h, nu> - mean of the smoothed u_h.
 
 The smoothed u is eps log sum_i exp((<x, y_i> + h_i) / eps) over the sites listed for x. Its gradient nu - w and its
-Hessian, minus the Laplacian of `otgen_kernels.host.Lists`, cost O(k) a sample; a block of samples is listed once,
+Hessian, minus the Laplacian of `otgen_kernels.Lists`, cost O(k) a sample; a block of samples is listed once,
 O(n d) a sample, and serves until h has moved away from where it was listed. Steps solve L v = target - w by
 conjugate gradients (2 to 4 iterations at d = 64, where every cell meets hundreds; up to 200 in the plane).
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from otgen_kernels import host
+from otgen_kernels import Lists
 from otgen_kernels.constants import LOW
 
 MOST_STEPS = 10
@@ -27,7 +27,7 @@ STALE = 0.5  # share of the depth of its lists by which h may move
 class Block:
     """Samples listed at the heights terms; gap and depth: medians of how far the second and last sites lie below."""
 
-    lists: host.Lists
+    lists: Any  # otgen_kernels.Lists
     terms: np.ndarray
     gap: float
     depth: float
@@ -61,7 +61,7 @@ def make_block(cells: Any, top: np.ndarray, index: np.ndarray, h: np.ndarray) ->
     top[missing] = LOW
     if top.shape[1] == len(terms):
         depth = np.inf
-    return Block(host.Lists(top, index, len(terms)), terms, gap, depth)
+    return Block(Lists(top, index, len(terms)), terms, gap, depth)
 
 
 class Smoothed:
@@ -77,10 +77,10 @@ class Smoothed:
         parts = [block.lists.soften(low, self.eps) for block in self.blocks]
         mass = sum(part[0] for part in parts) / self.count
         diagonal = sum(part[1] for part in parts) / self.count
-        return np.asarray(mass), np.asarray(diagonal), float(((mass - self.nu) ** 2 / self.nu).sum())
+        return mass, diagonal, float(((mass - self.nu) ** 2 / self.nu).sum())
 
     def laplacian(self, v: np.ndarray) -> np.ndarray:
-        return np.asarray(sum(block.lists.laplacian(v, self.eps) for block in self.blocks)) / self.count
+        return sum(block.lists.laplacian(v, self.eps) for block in self.blocks) / self.count
 
     def step(self, wanted: np.ndarray, diagonal: np.ndarray, raised: np.ndarray) -> np.ndarray:
         """(L + diag(raised))^-1 wanted, by conjugate gradients."""

@@ -9,12 +9,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from otgen_kernels import Cells
+from otgen_kernels import Cells, random_stream
 
+from ..devices import beside, fetch, is_on_gpu
 from .cell_error import NORMAL, Chi2, estimate_chi2, samples_for
+from .sources import placed
 
 PAIRS = 1 << 29  # of a chunk: what is drawn at once; about half a second at d = 64
 MOST_ROWS = 1 << 16  # of a chunk
+DEVICE_PAIRS = 1 << 37  # of a chunk on a GPU: the same time there
+DEVICE_NUMBERS = 1 << 26  # coordinates of one: half a GB
 STREAM = 0x6F7467656E  # never the stream of default_rng(seed), which may have drawn the targets themselves
 EVERY = 30.0  # seconds between checkpoints
 HOPED = 0.75  # of tol: the error a fit aims at, so that tests pass
@@ -38,7 +42,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class MonteCarloRun:
-    """The heights h (n,), sum nu h = 0, and the proof: chi2 of their cells on fresh iid samples."""
+    """The heights h (n,), sum nu h = 0, and the proof: chi2 of their cells on fresh iid samples. h is where y is."""
 
     h: np.ndarray
     chi2: Chi2
@@ -51,7 +55,11 @@ class MonteCarloRun:
 
 @dataclass(frozen=True)
 class Problem:
-    """Targets y (n, d) with masses nu and the source; tol and the ends of a fit."""
+    """Targets y (n, d) with masses nu and the source; tol and the ends of a fit.
+
+    Where y and nu are of CuPy, samples are made on that GPU, by a stream of its own: a seed gives the same numbers on
+    every GPU, and others on the host. A source that is a function is drawn on the host.
+    """
 
     y: np.ndarray
     nu: np.ndarray
@@ -84,7 +92,8 @@ class Fit:
     problem: Problem
     cells: Any = field(init=False)  # otgen_kernels.Cells
     h: np.ndarray = field(init=False)
-    rng: np.random.Generator = field(init=False)
+    source: Source = field(init=False)
+    rng: Any = field(init=False)  # what random_stream returns
     test: Test = field(init=False)
     best: tuple[np.ndarray, Chi2] | None = None
     phase: str = "start"
@@ -97,12 +106,18 @@ class Fit:
     def __post_init__(self) -> None:
         problem = self.problem
         n = len(problem.nu)
-        self.cells = Cells(problem.y, problem.source.mean)
-        self.h, self.rng = np.zeros(n), np.random.default_rng([problem.seed, STREAM])
+        self.source = placed(problem.source, problem.y)
+        self.cells = Cells(problem.y, self.source.mean)
+        self.h = np.zeros_like(problem.nu)
+        drawn_there = problem.y if problem.source.uniforms is not None else np.zeros(0)
+        self.rng = random_stream([problem.seed, STREAM], drawn_there)
         self.begin_test(0)
         self._began = self._saved = time.perf_counter()
         self._reserve = max(n // 2, 1000)
-        self.chunk = int(np.clip(PAIRS // n, 1024, MOST_ROWS))
+        if is_on_gpu(problem.y):
+            self.chunk = int(np.clip(min(DEVICE_PAIRS // n, DEVICE_NUMBERS // problem.source.dim), 1024, 2 * MOST_ROWS))
+        else:
+            self.chunk = int(np.clip(PAIRS // n, 1024, MOST_ROWS))
 
     @property
     def seconds(self) -> float:
@@ -118,7 +133,10 @@ class Fit:
     def draw(self, count: int) -> np.ndarray:
         """Fresh iid samples, unless time or samples have run out."""
         self.spend(count)
-        return self.problem.source.sample(count, self.rng)
+        return self._sample(count)
+
+    def _sample(self, count: int) -> np.ndarray:
+        return beside(self.problem.y, self.source.sample(count, self.rng))
 
     def spend(self, count: int) -> None:
         if time.perf_counter() - self._began > self.problem.max_time:  # of this run, not of what it resumes
@@ -128,20 +146,20 @@ class Fit:
         self.samples += count
 
     def begin_test(self, size: int) -> None:
-        self.test = Test(size, np.zeros(len(self.problem.nu), np.int64))
+        self.test = Test(size, np.zeros_like(self.problem.nu, dtype=np.int64))
 
     def run_test(self) -> Chi2:
         """Count fresh samples until the test has its size."""
         test = self.test
         while test.done < test.size:
             count = min(self.chunk, test.size - test.done)
-            self.count(self.cells.counts(self.draw(count), self.h))
+            self.count(self.cells.counts(self.draw(count), self.h), count)
             self.save()
         return self.tested()
 
-    def count(self, counts: np.ndarray) -> None:
+    def count(self, counts: np.ndarray, samples: int) -> None:
         self.test.counts += counts
-        self.test.done += int(counts.sum())
+        self.test.done += samples
 
     def tested(self) -> Chi2:
         """What the test says of h; it may be the best so far."""
@@ -179,9 +197,9 @@ class Fit:
         self._saved = time.perf_counter()
 
     def arrays(self) -> dict[str, Any]:
-        """The state as arrays, numbers and what JSON can hold."""
+        """The state as arrays of the host, numbers and what JSON can hold."""
         state: dict[str, Any] = {
-            "h": self.h.copy(),
+            "h": fetch(self.h).copy(),
             "rng": self.rng.bit_generator.state,
             "phase": self.phase,
             "samples": self.samples,
@@ -189,26 +207,36 @@ class Fit:
             "history": [dict(row) for row in self.history],
             "seconds": self.seconds,
             "test_size": self.test.size,
-            "test_counts": self.test.counts.copy(),
+            "test_counts": fetch(self.test.counts).copy(),
         }
         if self.best is not None:
             chi2 = self.best[1]
-            state["best_h"] = self.best[0]
+            state["best_h"] = fetch(self.best[0])
             state["best_chi2"] = [chi2.value, chi2.low, chi2.high, chi2.samples, chi2.empty]
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from the state of `arrays`, whatever JSON and npz have made of its numbers."""
-        self.h = np.array(state["h"], np.float64)
+        self.h = self.put(state["h"], np.float64)
+        own, given = (found["bit_generator"] for found in (self.rng.bit_generator.state, state["rng"]))
+        if own != given:
+            raise ValueError(
+                f"state must be of a run whose samples came from {own}; they came from {given}. A run on a GPU goes on "
+                "on a GPU, one on the host on the host."
+            )
         self.rng.bit_generator.state = state["rng"]
         self.phase, self.samples, self.iteration = str(state["phase"]), int(state["samples"]), int(state["iteration"])
         self.history, self._seconds = [dict(row) for row in state["history"]], float(state["seconds"])
         counts = np.array(state["test_counts"], np.int64)
-        self.test = Test(int(state["test_size"]), counts, int(counts.sum()))
+        self.test = Test(int(state["test_size"]), self.put(counts, np.int64), int(counts.sum()))
         if "best_h" in state:
             value, low, high, samples, empty = state["best_chi2"]
             chi2 = Chi2(float(value), float(low), float(high), int(samples), int(empty))
-            self.best = np.array(state["best_h"], np.float64), chi2
+            self.best = self.put(state["best_h"], np.float64), chi2
+
+    def put(self, values: Any, dtype: Any) -> np.ndarray:
+        """A copy of a state's array, where y is."""
+        return beside(self.problem.y, np.array(values, dtype))
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
@@ -230,9 +258,9 @@ class Fit:
                 self.refuse()
         except OutOfBudget as end:
             # A fit is better than what it started from: h is reported, on the samples that it has had and a few more.
-            rest = self.problem.source.sample(self._reserve, self.rng)
+            rest = self._sample(self._reserve)
             self.samples += len(rest)
-            self.count(self.cells.counts(rest, self.h))
+            self.count(self.cells.counts(rest, self.h), len(rest))
             chi2 = self.tested()
             if chi2.high <= self.problem.tol:
                 return self._answer(self.h, chi2, True, f"chi2 <= {self.problem.tol:g} with 95 % confidence")

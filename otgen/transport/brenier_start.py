@@ -18,7 +18,7 @@ from .cell_error import estimate_chi2
 
 def choose_start(cells: Any, nu: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return the heights among the candidates whose cells have the least chi2 on the samples x."""
-    best, least = np.zeros(len(nu)), np.inf
+    best, least = np.zeros_like(nu), np.inf
     for h in _candidates(cells.y, nu, x):
         chi2 = estimate_chi2(cells.counts(x, h), nu).value
         if chi2 < least:

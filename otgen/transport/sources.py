@@ -5,11 +5,16 @@ The exact method also needs a convex domain, with Lebesgue measure or a piecewis
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+from ..devices import beside, is_on_gpu
+
+S = TypeVar("S")
 
 Array = np.ndarray
 Rng = np.random.Generator
@@ -37,7 +42,7 @@ class Source:
         raise NotImplementedError
 
     def sample(self, n: int, rng: Rng) -> Array:
-        """n independent points (n, dim), float64."""
+        """n independent points (n, dim), float64; rng may be a GPU's, for a source that is `placed` there."""
         assert self.uniforms is not None
         return self.from_uniform(rng.random((n, self.uniforms)))
 
@@ -172,7 +177,7 @@ class Polytope(Convex):
         place = np.minimum(place, len(self._cumulative) - 1)
         # Gaps of sorted numbers are uniform barycentric coordinates.
         cuts = np.sort(u[:, 1:], axis=1)
-        padded = np.column_stack([np.zeros(len(u)), cuts, np.ones(len(u))])
+        padded = np.column_stack([np.zeros_like(u[:, 0]), cuts, np.ones_like(u[:, 0])])
         return np.einsum("nk,nkd->nd", np.diff(padded, axis=1), self._simplices[place])
 
     def parameters(self) -> dict[str, Array]:
@@ -194,10 +199,17 @@ class Ball(Source):
         return self.centre
 
     def from_uniform(self, u: Array) -> Array:
-        direction = _normal(u[:, 1:])
+        return self._along(_normal(u[:, 1:]), u[:, 0])
+
+    def sample(self, n: int, rng: Rng) -> Array:
+        if isinstance(rng, np.random.Generator):
+            return super().sample(n, rng)
+        return self._along(rng.standard_normal((n, self.dim)), rng.random(n))
+
+    def _along(self, direction: Array, share: Array) -> Array:
         length = np.sqrt((direction**2).sum(1))
         length[length == 0.0] = 1.0
-        return self.centre + direction * (self.radius * u[:, 0] ** (1.0 / self.dim) / length)[:, None]
+        return self.centre + direction * (self.radius * share ** (1.0 / self.dim) / length)[:, None]
 
     def parameters(self) -> dict[str, Array]:
         return {"centre": self.centre, "radius": np.array(self.radius)}
@@ -221,6 +233,11 @@ class Normal(Source):
 
     def from_uniform(self, u: Array) -> Array:
         return self._mean + _normal(u) @ self._root.T
+
+    def sample(self, n: int, rng: Rng) -> Array:
+        if isinstance(rng, np.random.Generator):
+            return super().sample(n, rng)
+        return self._mean + rng.standard_normal((n, self.dim)) @ self._root.T
 
     def parameters(self) -> dict[str, Array]:
         return {"mean": self._mean, "cov": self.cov}
@@ -288,6 +305,26 @@ class Framed(Source):
 
 CLASSES: dict[str, Any] = {cls.kind: cls for cls in (Box, Image, Polytope, Ball, Normal)}
 """Sources that parameters make anew, by their kind."""
+
+
+def placed(source: S, other: Any) -> S:
+    """The source with its arrays where `other` is, so that it is sampled there; one without uniforms stays.
+
+    Inverse normal distribution functions are for the host: on a GPU `sample` draws normal numbers themselves.
+    """
+    if not is_on_gpu(other) or getattr(source, "uniforms", None) is None:
+        return source
+    if isinstance(source, Image):
+        _ = source._cells  # made here, before its parts are there
+    moved = copy.copy(source)
+    for name, value in vars(source).items():
+        if isinstance(value, np.ndarray):
+            vars(moved)[name] = beside(other, value)
+        elif isinstance(value, tuple):
+            vars(moved)[name] = tuple(beside(other, part) for part in value)
+        elif isinstance(value, Source):
+            vars(moved)[name] = placed(value, other)
+    return moved
 
 
 def _unit(points: Array) -> tuple[Array, Array, int]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from otgen_kernels import Cells
+from otgen_kernels import Cells, Lists
 from otgen_kernels.constants import LOW
-from otgen_kernels.host import Lists
 
 
 def scores(x, y, h):

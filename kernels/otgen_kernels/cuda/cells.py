@@ -14,7 +14,7 @@ from ..constants import LOW, SMALL_DIMS
 from . import device, pairs
 
 MOST_KEPT = 16
-"""Sites listed of a row at most: the lists of a block's rows are in shared memory."""
+"""Sites listed of a row in shared memory; more are found, slowly, by pairs.py."""
 
 WAVES = 8
 """Blocks for each multiprocessor at least: with fewer rows than that the sites are split too."""
@@ -54,12 +54,14 @@ class Cells:
         """Return the scores (N, keep) of the highest sites, descending, and their indices (int32).
 
         A score is <x - centre, y_i - shift> + terms(h)_i - max terms(h) in float32. Only sites within reach of the
-        highest are sought; places left over hold LOW and site 0. keep is at most MOST_KEPT.
+        highest are sought; places left over hold LOW and site 0. Beyond MOST_KEPT (or the shared memory of a small
+        GPU) all pairs are looked at in float64.
         """
-        if keep > MOST_KEPT:
-            raise ValueError(f"keep must be at most {MOST_KEPT} on a GPU; got {keep}.")
         rows, reach = len(x), float(np.float32(min(reach, 1e30)))
         with device.home((x, h)):
+            shared, held = (8 * keep * SMALL_THREADS * SMALL_TOP_ROWS, 0) if self._small else self._shared(keep)
+            if keep > MOST_KEPT or shared > device.most_shared():
+                return self._top_of_all(x, h, keep, reach)
             cupy, near, term = device.namespace(), self._near(x), self._term(h)
             block = SMALL_THREADS * SMALL_TOP_ROWS if self._small else ROWS
             run, splits = _shares(rows, len(self._points), block)
@@ -68,10 +70,9 @@ class Cells:
             if self._small:
                 self._program(
                     "top", (-(-rows // block), splits), (SMALL_THREADS,), near, self._points, term, rows,
-                    len(self._points), run, keep, reach, *part, shared=8 * keep * block,
+                    len(self._points), run, keep, reach, *part, shared=shared,
                 )  # fmt: skip
             else:
-                shared, held = self._shared(16 * keep * ROWS)
                 self._program(
                     "top", (-(-rows // block), splits), (ROWS,), near, self._points, term, rows, *self._points.shape,
                     run, held, keep, reach, *part, shared=shared,
@@ -175,14 +176,25 @@ class Cells:
             bits &= np.uint32(0xFFFFE000)
         return padded
 
-    def _shared(self, lists: int) -> tuple[int, int]:
-        """Bytes of shared memory beside `lists` of them, and whether a block's rows stay there."""
-        sites, slices = 4 * STAGES * SITE_STAGE, self._points.shape[1] // SLICE
-        most = device.most_shared()
-        if sites + 4 * STAGES * ROW_STAGE + lists > most:
-            raise ValueError(f"keep must be less on this GPU, whose blocks have {most} bytes of shared memory.")
-        held = slices <= STAGES or sites + 4 * slices * ROW_STAGE + lists <= most
-        return sites + 4 * (slices if held else STAGES) * ROW_STAGE + lists, int(held)
+    def _shared(self, keep: int) -> tuple[int, int]:
+        """Bytes of shared memory for lists of `keep`, and whether a block's rows stay there."""
+        others, slices = 4 * STAGES * SITE_STAGE + 16 * keep * ROWS, self._points.shape[1] // SLICE
+        held = slices <= STAGES or others + 4 * slices * ROW_STAGE <= device.most_shared()
+        return others + 4 * (slices if held else STAGES) * ROW_STAGE, int(held)
+
+    def _top_of_all(self, x: Any, h: Any, keep: int, reach: float) -> tuple[Any, Any]:
+        # |x - y_i|^2 - (2 h_i + |y_i|^2) = |x|^2 - 2 (<x, y_i> + h_i)
+        cupy, x = device.namespace(), device.namespace().ascontiguousarray(x, np.float64)
+        offsets = 2.0 * h + cupy.einsum("ij,ij->i", self.y, self.y)
+        listed = min(keep, len(self.y))
+        values, found = pairs.smallest_k(x, self.y, offsets, listed, metric="euclidean", p=2.0)
+        values = 0.5 * (cupy.einsum("ij,ij->i", x, x)[:, None] - values)
+        values -= (x @ self.shift + self.terms(h).max())[:, None]
+        inside = (values > values[:, :1] - reach) & (values > float(LOW))
+        scores, indices = cupy.full((len(x), keep), LOW, np.float32), cupy.zeros((len(x), keep), np.int32)
+        scores[:, :listed] = np.where(inside, values, float(LOW))
+        indices[:, :listed] = np.where(inside, found, 0)
+        return scores, indices
 
 
 def _shares(rows: int, sites: int, block: int) -> tuple[int, int]:
