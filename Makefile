@@ -7,6 +7,8 @@
 # make bench-discrepancies  that of MMD, energy, sliced, Gaussian and pairwise distances
 # make bench-training  what the training loop adds to a plain one
 # make bench-models  the generative models, trained by their presets for CPUs and judged: hours
+# make gpu-test   the tests of the CUDA kernels on a GPU, with whatever Python has CuPy: make gpu-test GPU_PYTHON=python3
+# make gpu-bench  its benchmarks beside the peers that are installed, into benchmarks/results/gpu-*.json
 # make clean  remove .venv, runs/ and caches
 # Another interpreter: make PYTHON=/path/to/python3.12 demo
 
@@ -34,7 +36,7 @@ export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/numba-$(shell cat /dev/null $(KERNEL
 
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check bench bench-entropic bench-semidiscrete bench-discrepancies bench-training bench-models clean
+.PHONY: help demo test check bench bench-entropic bench-semidiscrete bench-discrepancies bench-training bench-models gpu-test gpu-bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -88,6 +90,17 @@ bench-models: $(VENV)/dev.stamp
 
 bench-discrepancies: $(VENV)/dev.stamp
 	$(VENV)/bin/python benchmarks/discrepancies.py --readme
+
+# On a GPU the machine's own Python is used as it is: its CuPy and torch fit its driver. Nothing is skipped silently:
+# without a device these stop at once.
+GPU_PYTHON ?= python3
+GPU_TESTS := $(wildcard tests/kernels/test_cuda_*.py tests/transport/test_*device*.py) tests/test_devices.py
+
+gpu-test:
+	OTGEN_TEST_GPU=1 PYTHONPATH=$(CURDIR):$(CURDIR)/kernels $(GPU_PYTHON) -m pytest -q $(GPU_TESTS)
+
+gpu-bench:
+	PYTHONPATH=$(CURDIR):$(CURDIR)/kernels $(GPU_PYTHON) benchmarks/gpu.py
 
 $(VENV)/sdot.stamp: $(VENV)/made.stamp
 	@if test -z "$(SDOT_PYTHON)"; then echo "no Python >= 3.12 was found for sdot, which is left out; or: make SDOT_PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \

@@ -45,8 +45,8 @@ REQUIREMENTS = {
     "safetensors": "safetensors>=0.4,<1",
     "lightning-fabric": "lightning-fabric>=2.4,<3",
     "pillow": "pillow>=10.2,<14",
-    "cupy-cuda12x": "cupy-cuda12x>=13.3,<15",
-    "cupy-cuda13x": "cupy-cuda13x>=13.6,<15",
+    "cupy-cuda12x": "cupy-cuda12x[ctk]>=13.6,<15",
+    "cupy-cuda13x": "cupy-cuda13x[ctk]>=13.6,<15",
 }
 FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512vl", "avx512bw", "amx-tile", "neon", "sve")
 SGEMM_SIZE = 1024
@@ -135,16 +135,35 @@ def _gpu() -> dict[str, Any]:
         **seen,
         "cupy": None if build is None else f"{build} {_version(build)}",
         "cupy_works": None,
-        "note": "otgen has no CUDA kernels yet: everything runs on the CPU",
+        "kernel": None,
     }
     if seen["devices"] and build is not None:
         try:
             cupy = importlib.import_module("cupy")
             report["cupy_works"] = bool(cupy.cuda.runtime.getDeviceCount() > 0 and float(cupy.arange(3).sum()) == 3.0)
+            report["kernel"] = _kernel(cupy)
         except Exception as error:  # a broken driver, toolkit or build each raises its own kind; the doctor reports it
             report["cupy_works"] = False
             report["cupy_error"] = f"{type(error).__name__}: {error}"
     return report
+
+
+def _kernel(cupy: Any) -> dict[str, Any]:
+    """One of otgen's kernels on the device beside the host's: does it agree, and how long did compiling and it take."""
+    import numpy as np
+
+    import otgen_kernels
+
+    x, y = np.random.default_rng(0).random((2, 300, 3))
+    wanted = otgen_kernels.c_transform(x, y, None, metric="euclidean", p=2.0)[0]
+    took = []
+    for _ in range(2):  # the first compiles
+        start = time.perf_counter()
+        found = cupy.asnumpy(
+            otgen_kernels.c_transform(cupy.asarray(x), cupy.asarray(y), None, metric="euclidean", p=2.0)[0]
+        )
+        took.append(round(time.perf_counter() - start, 4))
+    return {"agrees": bool(np.allclose(found, wanted, rtol=1e-12)), "first_seconds": took[0], "seconds": took[1]}
 
 
 def _nvidia_smi() -> dict[str, Any]:
@@ -237,7 +256,7 @@ def render(report: dict[str, Any], console: Console) -> None:
     table.add_row("gpu", escape(f"{devices}{driver}"))
     state = {None: "not tried", True: "works", False: f"fails: {gpu.get('cupy_error', 'wrong result')}"}
     table.add_row("cupy", f"{gpu['cupy']} ({state[gpu['cupy_works']]})" if gpu["cupy"] else "not installed")
-    table.add_row("", gpu["note"])
+    table.add_row("kernels", _told_of_kernel(gpu))
     table.add_row("cache", escape(_told_of_cache(cache)))
     console.print(table)
     if report["missing"]:
@@ -245,6 +264,15 @@ def render(report: dict[str, Any], console: Console) -> None:
     for item in report["missing"]:
         console.print(f"  {item['what']}: {item['unlocks']}")
         console.print(f"    {item['command']}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _told_of_kernel(gpu: dict[str, Any]) -> str:
+    kernel = gpu["kernel"]
+    if kernel is None:
+        return "on the CPU; on an NVIDIA GPU for arrays of CuPy and CUDA tensors of torch"
+    if not kernel["agrees"]:
+        return "on the GPU WRONG: a kernel does not agree with the host's. Please report this"
+    return f"on the CPU and the GPU: one ran in {kernel['seconds']:g} s, {kernel['first_seconds']:g} s with its compilation"
 
 
 def _told_of_cache(cache: dict[str, Any]) -> str:

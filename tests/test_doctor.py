@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -95,7 +96,7 @@ def test_a_checkout_knows_its_version(monkeypatch) -> None:
 def test_a_gpu_without_cupy_asks_for_the_build_of_its_driver(cuda: str | None, extra: str) -> None:
     versions: dict[str, str | None] = dict.fromkeys(doctor.OPTIONAL, "1.0")
     missing = doctor._missing(versions, {"devices": ["a GPU"], "cupy": None, "driver_cuda": cuda})
-    assert [item["what"] for item in missing] == ["cupy"] and f"cupy-{extra}>=" in missing[0]["command"]
+    assert [item["what"] for item in missing] == ["cupy"] and f"cupy-{extra}[ctk]>=" in missing[0]["command"]
 
 
 @pytest.fixture
@@ -139,10 +140,22 @@ def test_cupy_is_tried_where_there_is_a_device(report, nvidia_smi, monkeypatch, 
     runtime = SimpleNamespace(getDeviceCount=lambda: 1)
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(arange=arange, cuda=SimpleNamespace(runtime=runtime)))
     monkeypatch.setattr(doctor, "_version", lambda name: "14.0" if name == "cupy-cuda12x" else None)
+    monkeypatch.setattr(doctor, "_kernel", lambda cupy: {"agrees": True, "first_seconds": 0.5, "seconds": 0.1})
     nvidia_smi(H200)
     gpu = doctor._gpu()
     assert gpu["cupy_works"] is works and gpu["cupy"] == "cupy-cuda12x 14.0"
     assert told in printed(report | {"gpu": gpu})
+
+
+def test_a_kernel_is_run_on_the_device_beside_the_host(report, nvidia_smi, monkeypatch, cupy) -> None:
+    monkeypatch.setattr(doctor, "_version", lambda name: "14.0" if name == "cupy-cuda13x" else None)
+    nvidia_smi(H200)
+    gpu = doctor._gpu()
+    assert gpu["cupy_works"] and gpu["kernel"]["agrees"] and gpu["kernel"]["seconds"] > 0
+    assert "on the CPU and the GPU: one ran in" in printed(report | {"gpu": gpu})
+    monkeypatch.setattr(cupy, "asnumpy", lambda values: np.zeros(len(values)))  # a device that computes nonsense
+    wrong = doctor._gpu()
+    assert not wrong["kernel"]["agrees"] and "WRONG" in printed(report | {"gpu": wrong})
 
 
 def printed(report: dict) -> str:

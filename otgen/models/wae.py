@@ -29,8 +29,9 @@ class WAE(Autoencoder):
     sinkhorn: D = otgen.sinkhorn_divergence with cost |z - z'|^2 and eps; None is 0.2 code sigma^2, a tenth of the mean
     cost between two draws of the prior.
 
-    adversary (n, code) -> (n, 1) may be the user's own; other arguments as in AE. mmd and sinkhorn run on the CPU:
-    codes (n, code) on another device are copied there and their gradient back. Players "autoencoder" and, for gan,
+    adversary (n, code) -> (n, 1) may be the user's own; other arguments as in AE. mmd and sinkhorn run where the codes
+    (n, code) are, which on an NVIDIA GPU needs CuPy; from any other device they are copied to the host and their
+    gradient back. Players "autoencoder" and, for gan,
     "adversary"; terms reconstruction, penalty and adversary. Raises ValueError or TypeError for bad options.
     Source: Tolstikhin et al., arXiv 1711.01558; its code has factor 0.05 and, for MNIST, code 8 and weight 10.
     """
@@ -90,7 +91,9 @@ class WAE(Autoencoder):
         """D of codes and draws of the prior, (n, code) each; not a mean over samples, so of all processes together."""
         if self.penalty == "gan":
             return F.softplus(-self.through("adversary", codes, (1,))).mean()
-        x, y = self.gather(codes).cpu(), self.gather(prior).cpu()
+        x, y = self.gather(codes), self.gather(prior)
+        if not x.is_cuda:
+            x, y = x.cpu(), y.cpu()
         if self.penalty == "sinkhorn":
             return sinkhorn_divergence(x, y, eps=self.eps).to(codes.device)
         if len(x) < 2:

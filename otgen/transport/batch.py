@@ -11,7 +11,7 @@ import numpy as np
 
 import otgen_kernels as kernels
 
-from .. import autograd
+from .. import autograd, devices
 from ..arrays import Home, home_beside, library_of
 from ..batches import read_batch_weights, read_batches
 from .annealing import Run
@@ -100,21 +100,22 @@ class Batch:
         self.options = {"metric": cost.metric, "p": cost.p, "eps": self.scaled.eps}
 
     def solve(self, tol: float, max_iter: int) -> tuple[Array, Array, Array]:
-        """Potentials f (B, n), g (B, m) and figures (B, 9), at unit size."""
+        """Potentials f (B, n), g (B, m) and, on the host, figures (B, 9), at unit size."""
         if self.a.shape[1] * self.b.shape[1] > SMALL_PAIRS:
             return self._one_by_one(tol, max_iter)
         symmetric = self.scaled.rho_a == self.scaled.rho_b and all(
-            one.shape == other.shape and np.array_equal(one, other)
+            one.shape == other.shape and bool(np.array_equal(one, other))
             for one, other in ((self.x, self.y), (self.a, self.b))
         )
-        return kernels.sinkhorn_batch(
+        f, g, figures = kernels.sinkhorn_batch(
             *self.points, self.a, self.b, rho_a=self.scaled.rho_a, rho_b=self.scaled.rho_b,
             tol=tol, max_iter=max_iter, symmetric=symmetric, **self.options,
         )  # fmt: skip
+        return f, g, devices.fetch(figures)
 
     def _one_by_one(self, tol: float, max_iter: int) -> tuple[Array, Array, Array]:
         """The same where one problem is large enough for all threads."""
-        f, g, figures = np.empty(self.a.shape), np.empty(self.b.shape), np.full((len(self.a), 9), np.nan)
+        f, g, figures = np.empty_like(self.a), np.empty_like(self.b), np.full((len(self.a), 9), np.nan)
         for k in range(len(self.a)):
             problem = self.problem(k, self.points, self.scaled)
             found, up = problem.solve(None, tol, max_iter, None, self.home.dtype), Power(problem.exponent)
@@ -138,7 +139,7 @@ class Batch:
 
     def dual(self, f: Array, g: Array) -> Array:
         """The dual values of any potentials, at unit size: lower bounds of the optima."""
-        masses = kernels.plan_mass_batch(*self.points, self.a, self.b, f, g, **self.options)
+        masses = devices.fetch(kernels.plan_mass_batch(*self.points, self.a, self.b, f, g, **self.options))
         f, g = np.where(self.a > 0, f, 0.0), np.where(self.b > 0, g, 0.0)
         count = range(len(masses))
         return np.array([dual_value(self.a[k], self.b[k], f[k], g[k], masses[k], self.scaled) for k in count])
@@ -162,7 +163,7 @@ class Batch:
         if not self.by.balanced:
             return by_a, by_b
         pairs = ((by_a, self.a), (by_b, self.b))
-        one, other = (np.array([centred(g, w) for g, w in zip(*pair)]) for pair in pairs)
+        one, other = (np.stack([centred(g, w) for g, w in zip(*pair)]) for pair in pairs)
         return one, other
 
     def transports(self, solved: tuple[Array, Array, Array], tol: float, inputs: tuple) -> TransportBatch:
@@ -280,7 +281,7 @@ def divergence_batch(x: Any, y: Any, a: Any, b: Any, cost: Cost, by: Regularisat
     # With the two terms' own potentials S is a squared norm, never below 0 (Feydy et al.).
     joint = np.maximum(figures[:, 2], batch.dual(f_alone, g_alone))
     lack = batch.a.sum(1) - batch.b.sum(1)
-    value = Power(batch.exponent)(joint - 0.5 * (dual_x + dual_y)) + 0.5 * by.eps * lack**2
+    value = Power(batch.exponent)(joint - 0.5 * (dual_x + dual_y)) + 0.5 * by.eps * devices.fetch(lack) ** 2
     if not autograd.wants_gradient(*inputs):
         return batch.home.array(value)
     points = [

@@ -117,9 +117,8 @@ def two_sample_test(
         discrepancy = _Kernels(pooled, len(x_host), chosen, own, unbiased=statistic == "mmd")
         width = discrepancy.bandwidth if chosen.scales else None
     elif statistic == "sliced" and pooled.shape[1] > 1:
-        discrepancy = _Lines(
-            _centred(pooled) @ devices.beside(pooled, orthogonal(lines, pooled.shape[1], rng)).T, power
-        )
+        directions = devices.beside(pooled, orthogonal(lines, pooled.shape[1], rng))
+        discrepancy = _Lines(_centred(pooled) @ directions.T, power)
     elif pooled.shape[1] == 1:  # the only line there is
         discrepancy = _Lines(_centred(pooled), power)
     else:
