@@ -1,7 +1,7 @@
 """The Bures distance of two covariances: how far apart normal laws of one mean are.
 
 With factors S = L L^T it is the nuclear norm of L_x^T L_y that counts: B^2 = tr S_x + tr S_y - 2 |L_x^T L_y|_*, for any
-factors. Knows no means and validates nothing.
+factors. Knows no means and validates nothing. Arrays of CuPy stay on their GPU, where factors are made of eigenvectors.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import math
 from functools import cached_property
 
 import numpy as np
+
+from ..devices import is_on_gpu
 
 EPS = float(np.finfo(np.float64).eps)
 # The computed eigenvalues of a symmetric product are off by no more than this many eps of the largest: 1 to 5 measured.
@@ -28,7 +30,7 @@ class Spread:
     """A covariance 4^exponent S, S (d, d) with a largest entry of about 1, or F^T F in its place, F (r, d)."""
 
     def __init__(self, values: np.ndarray, *, rows: bool = False, eps: float = EPS) -> None:
-        largest, power = float(np.abs(values).max(initial=0.0)), 1 if rows else 2
+        largest, power = float(np.abs(values).max()) if values.size else 0.0, 1 if rows else 2
         self.exponent = -(-math.frexp(largest)[1] // power)  # up: the factor is then scaled without rounding
         self.values = np.ldexp(values, -power * self.exponent)
         self.matrix, self.rows = (None, self.values) if rows else (self.values, None)
@@ -74,16 +76,17 @@ class Spread:
     def _factored(self) -> tuple[np.ndarray, np.ndarray | None, float]:
         """The factor of the matrix, the eigenvalues where it was made of them, and the lowest where it is not > 0."""
         assert self.matrix is not None
-        factor = _cholesky(self.matrix, self._noise)
+        # Cholesky saves the host half the time; on a GPU its triangular solves, one after the other, would cost that.
+        factor = None if is_on_gpu(self.matrix) else _cholesky(self.matrix, self._noise)
         if factor is not None:
             return factor, None, 0.0
         values, vectors = np.linalg.eigh(self.matrix)
-        keep = values > self._noise * values[-1]
+        keep = np.flatnonzero(values > self._noise * values[-1])
         return vectors[:, keep] * np.sqrt(values[keep]), values[keep], float(values[0])
 
     def same(self, other: Spread) -> bool:
         alike = self.exponent == other.exponent and (self.rows is None) == (other.rows is None)
-        return alike and np.array_equal(self.values, other.values)
+        return alike and bool(np.array_equal(self.values, other.values))
 
 
 def _cholesky(matrix: np.ndarray, noise: float) -> np.ndarray | None:
@@ -160,7 +163,7 @@ class Pair:
         else:
             half = other.factor @ (self._turn() if side else self._turn().T) @ mine.inverse_factor
             found = half + half.T - self._stretch(side)
-        return np.eye(len(found)) - np.ldexp(found, other.exponent - mine.exponent)
+        return np.eye(len(found), like=found) - np.ldexp(found, other.exponent - mine.exponent)
 
     def slope_in_rows(self, side: int) -> np.ndarray:
         """The derivative of the square of the distance in the rows F (r, d) of one side, S = F^T F."""
@@ -219,7 +222,8 @@ class Pair:
         left, values, right = self._svd
         own = (right if side else left)[:, : len(values)]
         half = np.sqrt(values)[:, None] * (own.T @ mine.inverse_factor)
-        return half.T @ half  # of one array: BLAS then returns what is symmetric to the bit
+        found = half.T @ half  # of one array: the host's BLAS then returns what is symmetric to the bit
+        return 0.5 * (found + found.T) if is_on_gpu(found) else found
 
     def _turn(self) -> np.ndarray:
         """The partial isometry P Q^T of L_x^T L_y, without the directions that rounding alone has filled."""

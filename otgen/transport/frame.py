@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import devices
 from .sources import Box, Convex, Source
 
 Array = np.ndarray
@@ -41,7 +42,7 @@ class Frame:
     def walls(self, source: Convex) -> Array:
         """The faces of the source's domain: rows (a, b), <a, x'> <= b."""
         walls = source.halfspaces.copy()
-        walls[:, -1] = np.ldexp(walls[:, -1] - walls[:, :-1] @ self.at_x, -self.log_x)
+        walls[:, -1] = np.ldexp(walls[:, -1] - walls[:, :-1] @ devices.fetch(self.at_x), -self.log_x)
         return walls
 
     def x_out(self, points: Array) -> Array:
@@ -68,7 +69,7 @@ def frame_of(y: Array, source: Source) -> Frame:
         corners = source.corners
     else:
         corners = source.mean + np.array([[-1.0], [1.0]]) * source.radius
-    return Frame.of(corners, y)
+    return Frame.of(devices.beside(y, corners), y)
 
 
 LARGEST = 500  # powers of two: squares of such sizes, and their products, are still numbers

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import autograd
+from .. import autograd, devices
 from ..arrays import Home, read_clouds
 from .bures import Pair, Spread
 from .gaussian import Normal, distance
 from .moments import GaussianMoments, blocks
 
 
+@devices.on_device
 def frechet_distance(x: Any, y: Any) -> Any:
     """Squared Wasserstein-2 distance between the normal laws of the samples' moments: the formula of FID.
 
@@ -27,7 +28,8 @@ def frechet_distance(x: Any, y: Any) -> Any:
     Source: Dowson and Landau, Journal of Multivariate Analysis 12 (1982); Heusel et al., arXiv 1706.08500.
     """
     sides, home = _read(x, y)
-    laws = [side.law if isinstance(side, Samples) else _law_of(side) for side in sides]
+    like = next((side.points for side in sides if isinstance(side, Samples)), sides[0])
+    laws = [side.law if isinstance(side, Samples) else _law_of(side, like) for side in sides]
     pair = Pair(laws[0].spread, laws[1].spread)
     root = distance(laws[0], laws[1], pair)
     value = root * root
@@ -68,7 +70,8 @@ class Samples:
             moments = GaussianMoments()
             for block in blocks(points, exponent):
                 moments.update(block)
-            mean, spread = moments.mean, Spread(moments.covariance)
+            mean, covariance = moments.law(points)
+            spread = Spread(covariance)
         spread.exponent += exponent
         return cls(points, exponent, Normal(np.ldexp(mean, exponent), spread))
 
@@ -95,8 +98,10 @@ def _centered(points: np.ndarray, exponent: int) -> tuple[np.ndarray, np.ndarray
     return start + rest, centered
 
 
-def _law_of(moments: GaussianMoments) -> Normal:
-    return Normal(moments.mean, Spread(moments.covariance))
+def _law_of(moments: GaussianMoments, like: Any) -> Normal:
+    """Where `like` is, a cloud or other moments."""
+    mean, covariance = moments.law(getattr(like, "_held", like))
+    return Normal(mean, Spread(covariance))
 
 
 def _read(x: Any, y: Any) -> tuple[list[Samples | GaussianMoments], Home]:
@@ -109,7 +114,7 @@ def _read(x: Any, y: Any) -> tuple[list[Samples | GaussianMoments], Home]:
         n = value.count if isinstance(value, GaussianMoments) else len(points[name])
         if n < 2:
             raise ValueError(f"{name} must hold at least two samples, for a covariance; got {n}. Draw more.")
-    sizes = [points[name].shape[1] if name in points else len(value.mean) for name, value in given.items()]
+    sizes = [points[name].shape[1] if name in points else value.dimension for name, value in given.items()]
     if sizes[0] != sizes[1]:
         raise ValueError(
             f"x and y must have samples of one dimension d; got {sizes[0]} and {sizes[1]}. Match their columns."

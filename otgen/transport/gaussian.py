@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import autograd
+from .. import autograd, devices
 from ..arrays import Home, common_home, library_of, read_normal, read_queries
 from .bures import Pair, Spread
 
@@ -20,6 +20,7 @@ class Normal(NamedTuple):
     spread: Spread
 
 
+@devices.on_device
 def gaussian_wasserstein(mean_x: Any, cov_x: Any, mean_y: Any, cov_y: Any) -> Any:
     """Wasserstein-2 distance between two normal laws, in closed form.
 
@@ -48,6 +49,7 @@ def gaussian_wasserstein(mean_x: Any, cov_x: Any, mean_y: Any, cov_y: Any) -> An
     return autograd.attach(value, home, zip(inputs, (step, by_x, -step, by_y)))
 
 
+@devices.on_device
 def gaussian_map(mean_x: Any, cov_x: Any, mean_y: Any, cov_y: Any) -> GaussianMap:
     """Optimal map between two normal laws, T(x) = m_y + A (x - m_x).
 
@@ -88,6 +90,11 @@ class GaussianMap:
         return f"GaussianMap(d={len(self._mean_x)}, ranks={self._ranks[0]} to {self._ranks[1]})"
 
     @property
+    def _held(self) -> np.ndarray:
+        """An array that lies where this was worked on."""
+        return self._matrix
+
+    @property
     def matrix(self) -> Any:
         """A (d, d), an array of the library and precision of the covariances, as are the other three."""
         return self._home.array(self._matrix)
@@ -95,7 +102,7 @@ class GaussianMap:
     @property
     def offset(self) -> Any:
         """mean_y - A mean_x, (d,)."""
-        return self._home.array(self._mean_y - self._matrix @ self._mean_x)
+        return _offset(self)
 
     @property
     def mean_x(self) -> Any:
@@ -107,6 +114,7 @@ class GaussianMap:
         """The mean (d,) of the law that it is carried to."""
         return self._home.array(self._mean_y)
 
+    @devices.on_device
     def transform(self, x: Any) -> Any:
         """Return T(x) of points x (k, d), in their library and precision; differentiable in a tensor x.
 
@@ -114,6 +122,7 @@ class GaussianMap:
         """
         return _affine(x, "x", self._matrix, self._mean_x, self._mean_y)
 
+    @devices.on_device
     def inverse(self, y: Any) -> Any:
         """Return the x of the support of cov_x with T(x) = y, for points y (k, d), as transform does.
 
@@ -131,7 +140,7 @@ def distance(x: Normal, y: Normal, pair: Pair) -> float:
     """W_2 of two normal laws, pair that of their spreads; inf where the means are too far apart."""
     with np.errstate(over="ignore"):
         step = x.mean - y.mean
-    return math.hypot(*step, pair.distance())  # neither over- nor underflows, whatever the scale
+    return math.hypot(*devices.fetch(step), pair.distance())  # neither over- nor underflows, whatever the scale
 
 
 def _read(mean_x: Any, cov_x: Any, mean_y: Any, cov_y: Any) -> tuple[Normal, Normal, Home]:
@@ -158,9 +167,15 @@ def _read_spread(cov: np.ndarray, name: str, eps: float) -> Spread:
     return spread
 
 
+@devices.on_device
+def _offset(found: GaussianMap) -> Any:
+    return found._home.array(found._mean_y - found._matrix @ found._mean_x)
+
+
 def _affine(points: Any, name: str, matrix: np.ndarray, center: np.ndarray, target: np.ndarray) -> Any:
     """target + matrix (p - center) of each row, in float64; torch differentiates its own operations."""
     read, home = read_queries(points, len(center), name, f"mean_{name}")
+    matrix, center, target = (devices.beside(read, part) for part in (matrix, center, target))
     if library_of(points) != "torch":
         return home.array((read - center) @ matrix.T + target)
     linear, start, end = (home.array(part, np.dtype(np.float64)) for part in (matrix, center, target))
