@@ -11,6 +11,7 @@
 
 struct dim3 { unsigned x, y, z; };
 typedef dim3 uint3;
+struct __attribute__((aligned(16))) float4 { float x, y, z, w; };
 static uint3 threadIdx, blockIdx;
 static dim3 blockDim, gridDim;
 
@@ -21,6 +22,7 @@ static dim3 blockDim, gridDim;
 #define __forceinline__ inline __attribute__((always_inline))
 #define __shared__ static
 #define __launch_bounds__(...)
+#define __noinline__ __attribute__((noinline))
 #define __align__(n) __attribute__((aligned(n)))
 
 #ifdef __x86_64__  // glibc's swapcontext asks the kernel for the signal mask, which takes a hundred times as long

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import otgen_kernels
 from otgen_kernels.cpu import soft as on_host
 from otgen_kernels.cuda import soft
 
 COSTS = [("euclidean", 2.0), ("euclidean", 1.0), ("euclidean", 3.0), ("cityblock", 1.0), ("chebyshev", 2.0),
          ("cosine", 1.0)]  # fmt: skip
+DIMS = (1, 2, 4, 7)
 SIZES = [(1, 1, 1), (5, 7, 2), (70, 130, 3), (65, 200, 20)]
 
 
@@ -50,8 +52,9 @@ def compare(cupy, ours, theirs, rng, eps, single, gradient=True):
                 np.testing.assert_allclose(cupy.asnumpy(found), wanted, atol=20 * reach * largest)
 
 
-@pytest.mark.parametrize("single", [False, True])
-@pytest.mark.parametrize(("metric", "p"), COSTS)
+@pytest.mark.parametrize(
+    ("metric", "p", "single"), [(*cost, False) for cost in COSTS] + [(*cost, True) for cost in COSTS[:3]]
+)
 @pytest.mark.parametrize(("n", "m", "d"), SIZES)
 def test_every_answer_is_that_of_the_host(cupy, rng, n, m, d, metric, p, single):
     x, y = clouds(rng, n, m, d)
@@ -70,3 +73,109 @@ def test_a_cost_matrix_is_read_where_it_lies(cupy, rng, dtype, single):
         for layout in (matrix, np.asfortranarray(matrix), np.repeat(matrix, 2, 1)[:, ::2]):
             ours, theirs = soft.SoftMatrix(cupy.asarray(layout)), on_host.SoftMatrix(layout)
             compare(cupy, ours, theirs, rng, 0.3, single, gradient=False)
+
+
+@pytest.mark.parametrize(
+    ("metric", "p", "d"), [*((*cost, 3) for cost in COSTS), *(("euclidean", 2.0, d) for d in DIMS)]
+)
+def test_low_dimensions_in_float32(cupy, rng, metric, p, d):
+    for n, m in ((3, 1), (130, 300)):
+        x, y = clouds(rng, n, m, d)
+        theirs = on_host.SoftPairs(x, y, metric=metric, p=p)
+        ours = soft.SoftPairs(cupy.asarray(x), cupy.asarray(y), metric=metric, p=p, path="small")
+        for side in (0, 1):
+            h = rng.normal(size=ours.shape[1 - side]) * 0.1
+            for eps in (1.0, 0.01):
+                wanted = theirs.transform(side, h, eps)
+                found = cupy.asnumpy(ours.transform(side, cupy.asarray(h), eps, single=True))
+                assert (np.abs(found - wanted) <= ours.rounding(eps, True) * eps).all()
+
+
+@pytest.mark.parametrize("p", [2.0, 1.0])
+def test_float32_keeps_its_digits_where_eps_is_tiny(cupy, rng, p):
+    # Offsets as Sinkhorn leaves them; at 1e-4 of the mean cost 2^z of float32's own costs would be off by 1e-3.
+    x, y = rng.random((600, 2)), rng.random((700, 2)) + 5.0
+    theirs = on_host.SoftPairs(x, y, metric="euclidean", p=p)
+    ours = soft.SoftPairs(cupy.asarray(x), cupy.asarray(y), metric="euclidean", p=p)
+    eps = 1e-4 * 50.0 ** (p / 2)
+    h = np.zeros(700)
+    for _ in range(3):
+        f = theirs.transform(0, h - eps * np.log(700), eps)
+        h = theirs.transform(1, f - eps * np.log(600), eps)
+    wanted = theirs.transform(0, h, eps)
+    found = cupy.asnumpy(ours.transform(0, cupy.asarray(h), eps, single=True))
+    assert np.abs(found - wanted).max() <= 1e-5 * np.abs(wanted).max()
+    assert (np.abs(found - wanted) <= ours.rounding(eps, True) * eps).all()
+    if p == 2.0:
+        assert ours.rounding(eps, True) < 1e-3 and np.abs(found - wanted).max() < 2e-4 * eps
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_few_rows_share_their_columns_out(cupy, rng, single):
+    x, y, h = rng.normal(size=(2, 3)), rng.normal(size=(5000, 3)), rng.normal(size=5000)
+    theirs = on_host.SoftPairs(x, y, metric="euclidean", p=2.0)
+    ours = soft.SoftPairs(cupy.asarray(x), cupy.asarray(y), metric="euclidean", p=2.0)
+    for eps in (1.0, 1e-3):
+        f = theirs.transform(0, h, eps)
+        reach = ours.rounding(eps, single)
+        found = cupy.asnumpy(ours.transform(0, cupy.asarray(h), eps, single=single))
+        assert (np.abs(found - f) <= eps * reach).all()
+        mass, entropy = ours.entropy(0, cupy.asarray(f), cupy.asarray(h), eps, single=single)
+        np.testing.assert_allclose(cupy.asnumpy(mass), 1.0, atol=20 * reach)
+        np.testing.assert_allclose(cupy.asnumpy(entropy), theirs.entropy(0, f, h, eps)[1], atol=200 * reach)
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("size", [1e-150, 1e-12, 1e150])
+def test_coordinates_at_any_scale(cupy, rng, size, single):
+    x, y, h = size * rng.normal(size=(20, 2)), size * rng.normal(size=(30, 2)), size * rng.normal(size=30)
+    theirs = on_host.SoftPairs(x, y, metric="euclidean", p=1.0)
+    ours = soft.SoftPairs(cupy.asarray(x), cupy.asarray(y), metric="euclidean", p=1.0)
+    eps = 0.1 * size
+    v, reach = theirs.transform(0, h, eps), 4 * ours.rounding(eps, single)
+    there = cupy.asarray(h)
+    np.testing.assert_allclose(cupy.asnumpy(ours.transform(0, there, eps, single=single)), v, atol=eps * reach)
+    found = ours.gradient(0, cupy.asarray(v), there, eps, single=single)
+    np.testing.assert_allclose(cupy.asnumpy(found), theirs.gradient(0, v, h, eps), atol=40 * reach)
+    scaled = soft.SoftMatrix(cupy.asarray(size * rng.random((20, 30))))
+    assert np.isfinite(cupy.asnumpy(scaled.transform(1, cupy.asarray(v), eps, single=single))).all()
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("low", [-1e4, -1e25, -1e200])
+def test_offsets_far_below_the_others_leave_no_trace(cupy, rng, low, single):
+    x, y, h, out = rng.normal(size=(50, 2)), rng.normal(size=(300, 2)), rng.normal(size=300), rng.random(300) < 0.6
+    y[:200], out[:150] = y[0], True  # and whole tiles of them
+    expected = on_host.SoftPairs(x, y[~out], metric="euclidean", p=2.0).transform(0, h[~out], 0.3)
+    ours = soft.SoftPairs(cupy.asarray(x), cupy.asarray(y), metric="euclidean", p=2.0)
+    lowered, f = cupy.asarray(np.where(out, low, h)), cupy.asarray(expected)
+    reach = ours.rounding(0.3, single)
+    np.testing.assert_allclose(cupy.asnumpy(ours.transform(0, lowered, 0.3, single=single)), expected, atol=reach)
+    mass, entropy = (cupy.asnumpy(part) for part in ours.entropy(0, f, lowered, 0.3, single=single))
+    np.testing.assert_allclose(mass, 1.0, rtol=4 * reach)
+    assert np.isfinite(entropy).all() and (entropy < 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights(cupy, rng, dtype):
+    x, y = (z.astype(dtype) for z in (rng.normal(size=(40, 2)), rng.normal(size=(70, 2))))
+    b = rng.random(70) * (rng.random(70) < 0.5)
+    b[3], b[4] = 1e-300, 1e3
+    h, values = rng.normal(size=70), rng.normal(size=(70, 2, 3))
+    values[b == 0] = np.nan  # without weight: not looked at
+    cost = {"metric": "euclidean", "p": 2.0, "eps": 0.3}
+    tol = 1e-12 if dtype == np.float64 else 2e-5
+    x_there, y_there, h_there, b_there, values_there = (cupy.asarray(z) for z in (x, y, h, b, values))
+    for offsets, offsets_there in ((h, h_there), (None, None)):
+        v = otgen_kernels.soft_c_transform(x, y, offsets, b, **cost)
+        found = otgen_kernels.soft_c_transform(x_there, y_there, offsets_there, b_there, **cost)
+        np.testing.assert_allclose(cupy.asnumpy(found), v, rtol=tol, atol=tol)
+        average = otgen_kernels.soft_average(x, y, v, offsets, b, values, **cost)
+        found = otgen_kernels.soft_average(
+            x_there, y_there, cupy.asarray(v), offsets_there, b_there, values_there, **cost
+        )
+        np.testing.assert_allclose(cupy.asnumpy(found), average, rtol=10 * tol, atol=10 * tol)
+    nothing = cupy.zeros(70)
+    assert (cupy.asnumpy(otgen_kernels.soft_c_transform(x_there, y_there, None, nothing, **cost)) == np.inf).all()
+    found = otgen_kernels.soft_average(x_there, y_there, cupy.zeros(40), None, nothing, values_there, **cost)
+    np.testing.assert_array_equal(cupy.asnumpy(found), np.zeros((40, 2, 3)))

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..costs import Cost, coordinate_exponent, describe, radius, row_norms, scale_by_power, unit_rows
+from ..constants import SMALL_DIMS
+from ..costs import POWER, Cost, coordinate_exponent, describe, radius, row_norms, scale_by_power, unit_rows
 from . import device
 from .pairs import TILE, shares
+from .soft_small import SmallPairs
 
 TOTAL, ENTROPY, AVERAGE, GRADIENT = range(4)
 """What is reduced, as in soft.cuh: sum 2^z; and sum 2^z z; and sum 2^z V_j; and sum 2^z grad_x c."""
@@ -79,6 +81,8 @@ class _Soft:
     _cost: Cost
     _scale = 0.0  # costs are worked on at 2^-scale times their size
     _largest_cost = 1.0  # in those units
+    _tile_cost = 1.0  # the same of what float32 sees
+    _small: SmallPairs | None = None  # for transforms in float32
 
     def transform(
         self, side: int, h: Any, eps: float, near: Any = None, *, single: bool = False, bits: float | None = None,
@@ -87,9 +91,14 @@ class _Soft:
         """Return v_i = -eps log sum_j exp((h_j - c_ij) / eps)."""
         with self._home:
             n, cupy = self.shape[side], device.namespace()
-            sums = self._reduce(TOTAL, side, h, eps, single)
+            if single and self._small is not None:
+                peaks, totals = self._small.total(side, _doubles(h), LOG2_E / eps, self._stiffness(eps))
+                order = self._small.order(side)
+            else:
+                peaks, totals, _ = self._reduce(TOTAL, side, h, eps, single)
+                order = None
             v = cupy.empty(n)
-            _merge("merge_total", n, sums.peaks, sums.totals, n, len(sums.peaks), eps / LOG2_E, v)
+            _merge("merge_total", n, peaks, totals, n, len(peaks), eps / LOG2_E, order, v)
             return v
 
     def entropy(
@@ -123,7 +132,7 @@ class _Soft:
     def rounding(self, eps: float, single: bool) -> float:
         """Return about how far, relatively, the terms of a sum are off by the arithmetic alone."""
         unit = float(np.finfo(np.float32 if single else np.float64).eps)
-        return unit * (16.0 + self._stiffness(eps) * self._largest_cost)
+        return unit * (16.0 + self._stiffness(eps) * (self._tile_cost if single else self._largest_cost))
 
     def _stiffness(self, eps: float) -> float:
         return LOG2_E / float(scale_by_power(np.asarray(eps), -self._scale))
@@ -157,9 +166,12 @@ class _Soft:
 
 
 class SoftPairs(_Soft):
-    """The pairs of x (n, d) and y (m, d) under one cost, prepared once for many h and eps."""
+    """The pairs of x (n, d) and y (m, d) under one cost, prepared once for many h and eps.
 
-    def __init__(self, x: Any, y: Any, *, metric: str, p: float):
+    path forces one of "small" (d <= 8: transforms in float32 over tiles of neighbours) and "tiles" (all pairs).
+    """
+
+    def __init__(self, x: Any, y: Any, *, metric: str, p: float, path: str | None = None):
         self._cost, self.shape, self._home = describe(metric, p), (len(x), len(y)), device.home((x, y))
         self._norms: tuple[Any, Any] | None = None
         with self._home:
@@ -173,7 +185,12 @@ class SoftPairs(_Soft):
                 self._exponent = coordinate_exponent(x, y)
                 x, y = (cupy.ldexp(z, -self._exponent) for z in (x, y))
             self._clouds = cupy.ascontiguousarray(x), cupy.ascontiguousarray(y)
-            self._largest_cost = _largest(self._cost, x, y)
+            self._largest_cost = self._tile_cost = _largest(self._cost, x, y)
+            if path == "small" or (path is None and x.shape[1] <= SMALL_DIMS):
+                self._small = SmallPairs(x, y, self._cost)
+                self._tile_cost = self._small.tile_cost() or self._largest_cost
+            if self._cost.shape == POWER:  # float32's logarithms cost it two bits
+                self._tile_cost *= 4.0
         self._scale = float(self._exponent * p)
 
     def gradient(
@@ -215,7 +232,7 @@ class SoftMatrix(_Soft):
         exponent = int(np.frexp(largest)[1])
         exponent = exponent if largest > 0.0 and abs(exponent) > _HUGE else 0
         self._scale = float(exponent)
-        self._largest_cost = float(np.ldexp(largest, -exponent))
+        self._largest_cost = self._tile_cost = float(np.ldexp(largest, -exponent))
 
     def _source(self, side: int) -> tuple[Any, ...]:
         along = self._matrix.shape[1]

@@ -17,13 +17,13 @@ __device__ __forceinline__ double folded(const double* peaks, const double* tota
     return total;
 }
 
-// v_i = -bit log2 sum 2^z, bit the worth of one bit on the costs' scale.
+// v_i = -bit log2 sum 2^z, bit the worth of one bit on the costs' scale; order, or null, is where the rows' answers go.
 extern "C" __global__ void merge_total(const double* __restrict__ peaks, const double* __restrict__ totals, int n,
-        int splits, double bit, double* __restrict__ v) {
+        int splits, double bit, const int* __restrict__ order, double* __restrict__ v) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
     const double peak = largest(peaks, n, splits, i);
-    v[i] = -bit * (peak + log2(folded(peaks, totals, n, splits, i, peak)));
+    v[order ? order[i] : i] = -bit * (peak + log2(folded(peaks, totals, n, splits, i, peak)));
 }
 
 // sum p and sum p ln p of p = 2^(f + z), f_i times to_bits.
