@@ -84,7 +84,8 @@ def _potentials(
     if of_x is not None:
         f = _joined(of_x, f, c_transforms(u[:, of_x.left], v, g, p=p))
     some = distances > 0
-    outer = np.where(some, np.ldexp(np.where(some, distances, 1.0), -exponents) ** (1.0 - p) / p, 0.0)[:, None]
+    lengths = np.where(some, np.ldexp(distances, -exponents), 1.0)
+    outer = np.where(some, lengths ** (1.0 - p) / p, 0.0)[:, None]
     return np.ldexp(outer * f, exponents[:, None]), np.ldexp(outer * g, exponents[:, None])
 
 
