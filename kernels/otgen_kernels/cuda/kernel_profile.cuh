@@ -42,7 +42,7 @@ template <typename T> __device__ __forceinline__ T joined(T s, T x, T y) {
 // The arm of a gradient: slope times this is a pair's part in it.
 template <typename T> __device__ __forceinline__ T arm(T x, T y) { return KIND == POLYNOMIAL ? y : x - y; }
 
-// value = k and slope = 2 dk/ds of P pairs; dk/ds itself for the polynomial, 0 where a root ends. constants (3, scales).
+// value = k and slope = 2 dk/ds of P pairs, dk/ds for the polynomial, 0 where a root ends; constants (3, scales).
 template <int P, bool SLOPES>
 __device__ __forceinline__ void profile(const REAL (&s)[P], const REAL* __restrict__ constants, int scales,
                                         REAL (&value)[P], REAL (&slope)[P]) {
