@@ -8,6 +8,7 @@ conjugate gradients (2 to 4 iterations at d = 64, where every cell meets hundred
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,12 +76,12 @@ class Smoothed:
         """Masses w, the diagonal of the Laplacian, and sum (w - nu)^2 / nu."""
         low = terms - terms.max()
         parts = [block.lists.soften(low, self.eps) for block in self.blocks]
-        mass = sum(part[0] for part in parts) / self.count
-        diagonal = sum(part[1] for part in parts) / self.count
+        mass = _sum(part[0] for part in parts) / self.count
+        diagonal = _sum(part[1] for part in parts) / self.count
         return mass, diagonal, float(((mass - self.nu) ** 2 / self.nu).sum())
 
     def laplacian(self, v: np.ndarray) -> np.ndarray:
-        return sum(block.lists.laplacian(v, self.eps) for block in self.blocks) / self.count
+        return _sum(block.lists.laplacian(v, self.eps) for block in self.blocks) / self.count
 
     def step(self, wanted: np.ndarray, diagonal: np.ndarray, raised: np.ndarray) -> np.ndarray:
         """(L + diag(raised))^-1 wanted, by conjugate gradients."""
@@ -140,6 +141,10 @@ class Smoothed:
                 if failed < 3:
                     self.at(best)  # the weights there, for the products
         return best, mass, steps
+
+
+def _sum(parts: Iterable[Any]) -> Any:
+    return sum(parts)
 
 
 def _dot(x: np.ndarray, y: np.ndarray) -> float:

@@ -114,6 +114,25 @@ def test_places_without_a_site_hold_low_and_a_dead_site_has_no_cell(rng, prepare
         assert prepared(y).counts(x, h)[1] == 0
 
 
+@pytest.mark.parametrize("d", [2, 12, 40])
+def test_a_block_that_goes_through_many_tiles_of_sites(rng, prepared, monkeypatch, d) -> None:
+    monkeypatch.setattr(cells, "WAVES", 0)  # all sites of a row in one block
+    x, y, h = problem(rng, 40, 700, d)
+    same = [70, 72, 130, 650]  # the highest, in two lanes of a quad and in both halves of a tile
+    y[same], h[same] = y[70], h[70] + 10.0
+    ours = prepared(y, x.mean(0))
+    assert (ours.assign(x, h)[0] == 70).all()
+    h[same] -= 20.0
+    found = scores(x, y, h)
+    np.testing.assert_array_equal(ours.assign(x, h)[0], found.argmax(1))
+    np.testing.assert_array_equal(ours.counts(x, h), np.bincount(found.argmax(1), minlength=700))
+    top, index = ours.top(x, h, 16)
+    wanted, sites = on_host.Cells(y, x.mean(0)).top(x, h, 16)
+    np.testing.assert_allclose(top, wanted, rtol=1e-5, atol=1e-5)
+    assert (index != sites).mean() < 0.01
+    np.testing.assert_array_equal(prepared(np.ones((700, d))).top(x[:3], np.zeros(700), 16)[1], [np.arange(16)] * 3)
+
+
 @pytest.mark.parametrize("d", [2, 12])
 def test_how_far_a_site_lies_below(rng, prepared, d) -> None:
     x, y, h = problem(rng, 150, 40, d)

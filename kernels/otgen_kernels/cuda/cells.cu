@@ -214,7 +214,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) top(const float* __restrict
     scan(room, x, y, term, n, d, run, held, [&](const float (&c)[4][8][4], int first) {
         #pragma unroll
         for (int r = 0; r < 8; r++) {
-            const bool hit = highest_of(c, r / 2, r % 2) >= bar[r];  // an equal one may have the lower index
+            const bool hit = highest_of(c, r / 2, r % 2) > bar[r];  // equal ones of earlier tiles have lower indices
             if (!__any_sync(FULL, hit)) continue;
             float* own = score + 8 * r * keep;
             for (int turn = 0; turn < 4; turn++) {
@@ -223,7 +223,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) top(const float* __restrict
                     for (int b = 0; b < 8; b++)
                         #pragma unroll
                         for (int e = 0; e < 2; e++)
-                            if (c[r / 2][b][r % 2 * 2 + e] >= bar[r])
+                            if (c[r / 2][b][r % 2 * 2 + e] > bar[r])
                                 offer(own, index + 8 * r * keep, 1, keep, reach, c[r / 2][b][r % 2 * 2 + e],
                                       first + 8 * b + e);
                 __syncwarp();
