@@ -179,3 +179,20 @@ def test_weights(cupy, rng, dtype):
     assert (cupy.asnumpy(otgen_kernels.soft_c_transform(x_there, y_there, None, nothing, **cost)) == np.inf).all()
     found = otgen_kernels.soft_average(x_there, y_there, cupy.zeros(40), None, nothing, values_there, **cost)
     np.testing.assert_array_equal(cupy.asnumpy(found), np.zeros((40, 2, 3)))
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize(("n", "m", "d"), [(1, 1, 1), (3, 300, 9), (260, 130, 20), (70, 2, 70), (20, 140, 300)])
+def test_products_of_squared_distances_in_float32(cupy, rng, n, m, d, metric):
+    x, y = clouds(rng, n, m, d)
+    p = 2.0 if metric == "euclidean" else 1.0
+    theirs = on_host.SoftPairs(x, y, metric=metric, p=p)
+    ours = soft.SoftPairs(cupy.asarray(x), cupy.asarray(y), metric=metric, p=p, path="products")
+    for side in (0, 1):
+        h = rng.normal(size=ours.shape[1 - side])
+        for eps, low in ((1.0, -1e200), (0.01, -1e4)):
+            lowered = np.where(rng.random(len(h)) < 0.3, low, h)
+            lowered[0] = h[0]
+            wanted = theirs.transform(side, lowered, eps)
+            found = cupy.asnumpy(ours.transform(side, cupy.asarray(lowered), eps, single=True))
+            assert (np.abs(found - wanted) <= ours.rounding(eps, True) * eps).all()

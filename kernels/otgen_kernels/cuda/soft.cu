@@ -14,9 +14,30 @@
 #include "tile.cuh"
 #include "soft.cuh"
 
+#define TOTAL 0     // sum 2^z
+#define ENTROPY 1   // and sum 2^z z
+#define AVERAGE 2   // and sum 2^z V
+#define GRADIENT 3  // and sum 2^z grad_x c
+
 #define MATRIX 3
 #define SLICE 8
 #define COLUMNS 16  // of extras in one pass: a half warp has one each
+
+// The cost s^q by its shape.
+template <typename T> __device__ __forceinline__ T power(T s, int shape, T q) {
+    if (shape == IDENTITY) return s;
+    if (shape == ROOT) return sqrt(s);
+    if (shape == SQUARE) return s * s;
+    return exp2(q * log2(s));
+}
+
+// (dc/ds) / |x - y| or, for a squared distance s, 2 dc/ds: what x - y, or its sign, is multiplied by; 0 where s is.
+template <typename T> __device__ __forceinline__ T slope(T s, T unit, int shape, T q, bool squares) {
+    const T scale = squares ? T(2) * unit : T(1);
+    if (shape == IDENTITY) return scale;
+    s *= unit;
+    return s > T(0) ? scale * q * power(s, shape, q) / s : T(0);
+}
 
 // Where pairs come from: clouds x (n, d), y (m, d), or a matrix of one of two types, whose entry (i, j) is at
 // i * by_row + j * by_column and counts 2^-exponent = unit times.

@@ -11,9 +11,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..constants import SMALL_DIMS
-from ..costs import POWER, Cost, coordinate_exponent, describe, radius, row_norms, scale_by_power, unit_rows
+from ..costs import (
+    IDENTITY,
+    POWER,
+    SQUARES,
+    Cost,
+    coordinate_exponent,
+    describe,
+    radius,
+    row_norms,
+    scale_by_power,
+    unit_rows,
+)
 from . import device
 from .pairs import TILE, shares
+from .soft_products import ProductPairs
 from .soft_small import SmallPairs
 
 TOTAL, ENTROPY, AVERAGE, GRADIENT = range(4)
@@ -82,7 +94,7 @@ class _Soft:
     _scale = 0.0  # costs are worked on at 2^-scale times their size
     _largest_cost = 1.0  # in those units
     _tile_cost = 1.0  # the same of what float32 sees
-    _small: SmallPairs | None = None  # for transforms in float32
+    _single: SmallPairs | ProductPairs | None = None  # of transforms in float32, where tiles of all pairs are not best
 
     def transform(
         self, side: int, h: Any, eps: float, near: Any = None, *, single: bool = False, bits: float | None = None,
@@ -91,12 +103,11 @@ class _Soft:
         """Return v_i = -eps log sum_j exp((h_j - c_ij) / eps)."""
         with self._home:
             n, cupy = self.shape[side], device.namespace()
-            if single and self._small is not None:
-                peaks, totals = self._small.total(side, _doubles(h), LOG2_E / eps, self._stiffness(eps))
-                order = self._small.order(side)
+            if single and self._single is not None:
+                peaks, totals = self._single.total(side, _doubles(h), LOG2_E / eps, self._stiffness(eps))
+                order = self._single.order(side) if isinstance(self._single, SmallPairs) else None
             else:
-                peaks, totals, _ = self._reduce(TOTAL, side, h, eps, single)
-                order = None
+                (peaks, totals, _), order = self._reduce(TOTAL, side, h, eps, single), None
             v = cupy.empty(n)
             _merge("merge_total", n, peaks, totals, n, len(peaks), eps / LOG2_E, order, v)
             return v
@@ -168,7 +179,8 @@ class _Soft:
 class SoftPairs(_Soft):
     """The pairs of x (n, d) and y (m, d) under one cost, prepared once for many h and eps.
 
-    path forces one of "small" (d <= 8: transforms in float32 over tiles of neighbours) and "tiles" (all pairs).
+    path forces how transforms are done in float32: "small" (d <= 8, tiles of neighbours), "products" (squared
+    distances, on tensor cores) or "tiles" (as everything else is).
     """
 
     def __init__(self, x: Any, y: Any, *, metric: str, p: float, path: str | None = None):
@@ -186,9 +198,14 @@ class SoftPairs(_Soft):
                 x, y = (cupy.ldexp(z, -self._exponent) for z in (x, y))
             self._clouds = cupy.ascontiguousarray(x), cupy.ascontiguousarray(y)
             self._largest_cost = self._tile_cost = _largest(self._cost, x, y)
+            squares = self._cost.form == SQUARES and self._cost.shape == IDENTITY
             if path == "small" or (path is None and x.shape[1] <= SMALL_DIMS):
-                self._small = SmallPairs(x, y, self._cost)
-                self._tile_cost = self._small.tile_cost() or self._largest_cost
+                self._single = SmallPairs(x, y, self._cost)
+                self._tile_cost = self._single.tile_cost() or self._largest_cost
+            elif path == "products" or (path is None and squares):
+                self._single = ProductPairs(x, y, self._cost)
+                # A tensor core cuts its sums 3 d / 8 times, by half of 2^-23 as a rule; |x| |y| is a quarter of a cost.
+                self._tile_cost *= 1.0 + 3.0 * x.shape[1] / 128.0
             if self._cost.shape == POWER:  # float32's logarithms cost it two bits
                 self._tile_cost *= 4.0
         self._scale = float(self._exponent * p)
