@@ -272,7 +272,8 @@ def _told_of_kernel(gpu: dict[str, Any]) -> str:
         return "on the CPU; on an NVIDIA GPU for arrays of CuPy and CUDA tensors of torch"
     if not kernel["agrees"]:
         return "on the GPU WRONG: a kernel does not agree with the host's. Please report this"
-    return f"on the CPU and the GPU: one ran in {kernel['seconds']:g} s, {kernel['first_seconds']:g} s with its compilation"
+    took, first = kernel["seconds"], kernel["first_seconds"]
+    return f"on the CPU and the GPU: one ran in {took:g} s, {first:g} s with its compilation"
 
 
 def _told_of_cache(cache: dict[str, Any]) -> str:

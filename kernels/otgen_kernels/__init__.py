@@ -34,6 +34,7 @@ from .dispatch import SoftPairs as SoftPairs
 from .dispatch import c_transform as c_transform
 from .dispatch import c_transform_1d as c_transform_1d
 from .dispatch import gradients_1d as gradients_1d
+from .dispatch import group_sums as group_sums
 from .dispatch import kernel_forms as kernel_forms
 from .dispatch import kernel_sum as kernel_sum
 from .dispatch import plan_mass_batch as plan_mass_batch

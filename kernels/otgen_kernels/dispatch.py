@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 TWINNED = {
     "cells": ("Cells",),
     "cells_soft": ("Lists",),
+    "group_sums": ("group_sums",),
     "kernel_forms": ("kernel_forms",),
     "kernel_sum": ("kernel_sum",),
     "line": ("c_transform_1d", "staircase", "wasserstein_1d"),
@@ -108,6 +109,11 @@ def soft_average(
 ) -> np.ndarray:  # fmt: skip
     """Return sum_j b_j exp((f_i + h_j - c(x_i, y_j)) / eps) values_j, float64 (n, ...), for values (m, ...)."""
     return _twin("soft", x, y, f, h, b, values).soft_average(x, y, f, h, b, values, metric=metric, p=p, eps=eps)
+
+
+def group_sums(x: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:
+    """Return the sum of the rows of x (N, d) that belong to each of `count` groups, group (N,): float64 (count, d)."""
+    return _twin("group_sums", x, group).group_sums(x, group, count)
 
 
 def sinkhorn_batch(

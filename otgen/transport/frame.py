@@ -33,6 +33,10 @@ class Frame:
             logs.append(int(np.frexp(half)[1]) if half > 0.0 else 0)
         return cls(middles[0], logs[0], middles[1], logs[1])
 
+    def beside(self, other: Any) -> Frame:
+        """The same coordinates for points that lie where `other` does."""
+        return Frame(devices.beside(other, self.at_x), self.log_x, devices.beside(other, self.at_y), self.log_y)
+
     def x(self, points: Array) -> Array:
         return np.ldexp(points - self.at_x, -self.log_x)
 

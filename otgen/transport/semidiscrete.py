@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import autograd
-from ..arrays import Home, host, read_clouds, read_masses
+from .. import autograd, devices
+from ..arrays import Home, bring, read_clouds, read_masses
 from . import map_files
 from .extension import Extension
 from .frame import Frame, check_sizes, frame_of
@@ -84,15 +84,17 @@ class SemiDiscreteOT:
             setattr(self, name, value)
         return self
 
+    @devices.on_device
     def fit(self, y: Any, b: Any = None, *, resume: Any = None) -> SemiDiscreteOT:
         """Fit the map to targets y (n, d) of masses b (n,) that sum to 1, None for 1 / n each; returns self.
 
         resume names a file: the fit saves itself there once a minute, and goes on from it where it exists. Equal
         targets are merged and share their cell in proportion to b. An interrupt keeps the best heights so far.
+        Targets on a GPU are fitted there by Monte Carlo, whose samples are then drawn there, and on the host by newton.
         Raises ValueError or TypeError for bad input; warns with a ConvergenceWarning where tol was not reached.
         """
-        (points,), home = read_clouds({"y": y})
-        masses = _read_masses(b, points, y)
+        (given,), home = read_clouds({"y": y})
+        points, masses = devices.fetch(given), devices.fetch(_read_masses(b, given, y))
         seed = read_seed(self.seed)
         source = read_source(
             self.source, points.shape[1], domain=self.domain, mean=self.mean, cov=self.cov, density=self.density,
@@ -119,7 +121,7 @@ class SemiDiscreteOT:
         if isinstance(source, Convex) and method == "newton":
             found = fit_exact(targets, source, limits, seed, saved)
         else:
-            found = fit_sampled(targets, source, limits, seed, saved, self.optimizer)
+            found = fit_sampled(targets, source, limits, seed, saved, self.optimizer, given)
         self._y, self._b, self._home = points.astype(np.float64), masses, home
         self._describe(method, source, targets, found)
         if not self.converged_:
@@ -141,22 +143,27 @@ class SemiDiscreteOT:
         self.error_, self.value_ = found.error, found.value
         self.history_ = {name: [row.get(name) for row in found.history] for name in (found.history or [{}])[0]}
 
+    @devices.on_device
     def assign(self, x: Any) -> Any:
         """The index of the target of every x (k, d): argmax_i <x, y_i> + h_i, the lowest where several attain it."""
         points, home = self._read(x)
-        return home.array(self._targets.rows[self._locate(points.astype(np.float64))], np.dtype(np.int64))
+        rows = devices.beside(points, self._targets.rows)
+        return home.array(rows[self._cell_of(points)], np.dtype(np.int64))
 
+    @devices.on_device
     def transform(self, x: Any) -> Any:
         """T(x) (k, d) for x (k, d): the target of the cell that holds x."""
         points, home = self._read(x)
-        return home.array(self._targets.points[self._locate(points.astype(np.float64))])
+        return home.array(devices.beside(points, self._targets.points)[self._cell_of(points)])
 
+    @devices.on_device
     def potential(self, x: Any) -> Any:
         """The Brenier potential u(x) = max_i <x, y_i> + h_i (k,) for x (k, d); its gradient, for tensors, is T(x)."""
         points, home = self._read(x)
-        cell = self._locate(points.astype(np.float64))
-        gradient = self._targets.points[cell]
-        values = np.einsum("ij,ij->i", points.astype(np.float64), gradient) + self._heights[cell]
+        cell = self._cell_of(points)
+        gradient = devices.beside(points, self._targets.points)[cell]
+        values = np.einsum("ij,ij->i", points.astype(np.float64), gradient)
+        values = values + devices.beside(points, self._heights)[cell]
         if autograd.wants_gradient(x):
             return autograd.attach(values, home, [(x, gradient)], batched=True)
         return home.array(values)
@@ -221,11 +228,12 @@ class SemiDiscreteOT:
         extension = self._extension()
         return extension.rejection_rate(extension.threshold(theta, quantile), n, seed=seed)
 
+    @devices.on_device
     def singular(self, x: Any, *, theta: float | None = None, quantile: float | None = None) -> Any:
         """Whether the extension jumps at x (k, d): no neighbour within the angle. (k,) booleans."""
         points, home = self._read(x)
         extension = self._extension()
-        found = extension.singular(points.astype(np.float64), extension.threshold(theta, quantile))
+        found = extension.singular(devices.fetch(points).astype(np.float64), extension.threshold(theta, quantile))
         return home.array(found, np.dtype(bool))
 
     @property
@@ -299,6 +307,10 @@ class SemiDiscreteOT:
             )
         return Extension(self._targets.points, self._found.centres, self._source, seed=int(self.seed))
 
+    def _cell_of(self, points: Array) -> Array:
+        """The cell of every point, found where the points are."""
+        return self._locate.beside(points)(points.astype(np.float64))
+
     def _read(self, x: Any) -> tuple[Array, Home]:
         self._check_fitted()
         (points,), home = read_clouds({"x": x})
@@ -329,7 +341,7 @@ def _read_masses(b: Any, y: Array, given: Any) -> Array:
     (masses,) = read_masses({"b": b}, [len(y)], y=given)
     total = float(masses.sum())
     # The house's rule, in the precision that b was given in.
-    single = b is not None and host(b, "b").dtype == np.float32
+    single = b is not None and bring(b, "b", None).dtype == np.float32
     if abs(total - 1.0) > 8.0 * np.sqrt(len(y)) * np.finfo(np.float32 if single else np.float64).eps:
         raise ValueError(f"b must sum to 1, the mass of the source; it sums to {total!r}. Pass b / b.sum().")
     return masses / total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,13 +15,15 @@ import otgen_kernels as kernels
 from otgen_kernels import Cells
 from otgen_kernels.constants import TREE_DIMS
 
+from .. import devices
+from ..arrays import plain
 from .brenier import fit_monte_carlo
-from .brenier_run import STREAM
+from .brenier_run import STREAM, random_stream
 from .cell_error import Chi2, estimate_chi2
 from .frame import Frame, frame_of
 from .map_files import Checkpoint
 from .power_newton import PowerCells, fit_newton
-from .sources import Convex, Framed, Source
+from .sources import Convex, Framed, Source, placed
 
 Array = np.ndarray
 
@@ -124,16 +127,26 @@ class Locator:
         self.frame, self.sites, self.heights = frame, frame.y(y), heights
         # <x, y> + h is half of |x|^2 less |x - y|^2 - g; about the sites' own mean, lest far offsets cost digits.
         self._offsets = 2.0 * self.heights + np.einsum("ij,ij->i", self.sites, self.sites)
+        self._given = y
+
+    def beside(self, other: Any) -> Locator:
+        """One for points that lie where `other` does."""
+        if devices.is_on_gpu(other) == devices.is_on_gpu(self.sites):
+            return self
+        place = functools.partial(devices.beside, other)
+        return Locator(place(self._given), place(self.heights), self.frame.beside(other))
 
     def __call__(self, x: Array) -> Array:
         """The site of every x (k, d) in the user's coordinates: the first that attains the potential."""
         away = x - self.frame.at_x
-        size = np.frexp(np.abs(away).max(1, initial=0.0))[1] - self.frame.log_x
+        size = np.frexp(np.abs(away).max(1))[1] - self.frame.log_x
         far = size > FAR
-        out = np.empty(len(x), np.int64)
+        out = np.empty(len(x), np.int64, like=x)
         if not far.all():
-            inside = np.ascontiguousarray(np.ldexp(away[~far], -self.frame.log_x))
-            out[~far] = kernels.c_transform(inside, self.sites, self._offsets, metric="euclidean", p=2.0)[1]
+            inside = plain(np.ldexp(away[~far], -self.frame.log_x), np.dtype(np.float64))
+            out[np.flatnonzero(~far)] = kernels.c_transform(
+                inside, self.sites, self._offsets, metric="euclidean", p=2.0
+            )[1]
         rows = np.flatnonzero(far)
         for part in np.array_split(rows, -(-len(rows) * len(self.sites) // MOST_PRODUCTS) or 1):
             # There |x - y| has lost y: the products themselves, for x of size 1.
@@ -207,9 +220,7 @@ def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved
     centres[full] = frame.x_out(diagram.first[full] / mass[full, None])
     chi2 = float(((mass - nu) ** 2 / nu).sum())
     samples = int(np.clip(len(y), LEAST_SAMPLES, MOST_SAMPLES))
-    drawn = _measure(
-        targets, source, Locator(y, found.heights, frame), samples, np.random.default_rng([seed, STREAM, 2])
-    )
+    drawn = _measure(targets, source, Locator(y, found.heights, frame), samples, seed)
     error = CellError(chi2, drawn.chi2.low, drawn.chi2.high, samples, int((~full).sum()), found.error)
     bound = frame.value(diagram, found.heights, y, nu)
     value = Value(bound, bound, bound)
@@ -228,11 +239,12 @@ def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved
 
 
 def fit_sampled(
-    targets: Targets, source: Source, limits: Limits, seed: int, saved: Checkpoint | None, optimizer: str | None
-) -> Fit:
-    """By Monte Carlo; an interrupt keeps the best so far."""
+    targets: Targets, source: Source, limits: Limits, seed: int, saved: Checkpoint | None, optimizer: str | None,
+    like: Array,
+) -> Fit:  # fmt: skip
+    """By Monte Carlo, where `like` is; an interrupt keeps the best so far."""
     y, nu = targets.points, targets.masses
-    frame = frame_of(y, source)
+    frame, place = frame_of(y, source), functools.partial(devices.beside, like)
 
     def keep(state: dict[str, Any]) -> None:
         assert saved is not None
@@ -240,24 +252,20 @@ def fit_sampled(
 
     most = None if limits.max_samples == np.inf else int(limits.max_samples)
     run = fit_monte_carlo(
-        frame.y(y), nu, Framed(source, frame.at_x, frame.log_x), optimizer=optimizer, tol=limits.tol, seed=seed,
-        max_time=limits.max_time, max_samples=most, progress=limits.progress,
+        place(frame.y(y)), place(nu), Framed(source, frame.at_x, frame.log_x), optimizer=optimizer,
+        tol=limits.tol, seed=seed, max_time=limits.max_time, max_samples=most, progress=limits.progress,
         checkpoint=None if saved is None else keep, state=None if saved is None else saved.state,
     )  # fmt: skip
     samples = max(CENTRE_SAMPLES * len(y), FEW_SAMPLES)
-    drawn = _measure(targets, source, Locator(y, run.h, frame), samples, _fresh(seed))
+    h = devices.fetch(run.h)
+    drawn = _measure(targets, source, Locator(y, h, frame).beside(like), samples, seed)
     # A fit that converged has been judged on samples of its own, more of them, that it had not seen either.
     chi2 = run.chi2 if run.converged else drawn.chi2
     error = CellError(chi2.value, chi2.low, chi2.high, chi2.samples, chi2.empty, None)
     return Fit(
-        frame, run.h, drawn.counts / samples, drawn.centres, error, drawn.value, run.converged, run.message, run.n_iter,
+        frame, h, drawn.counts / samples, drawn.centres, error, drawn.value, run.converged, run.message, run.n_iter,
         run.history,
     )  # fmt: skip
-
-
-def _fresh(seed: int) -> np.random.Generator:
-    """A stream that neither the fit nor the user, who may have drawn the targets from this seed, has seen."""
-    return np.random.default_rng([seed, STREAM, 2])
 
 
 @dataclass(frozen=True)
@@ -268,12 +276,13 @@ class _Drawn:
     value: Value
 
 
-def _measure(targets: Targets, source: Source, locate: Locator, samples: int, rng: np.random.Generator) -> _Drawn:
-    """Masses, centres and the dual value from fresh independent samples."""
-    from scipy.sparse import csr_array  # a tenth of a second that `import otgen` should not pay
-
-    y, nu, frame = targets.points, targets.masses, locate.frame
-    counts, sums = np.zeros(len(y), np.int64), np.zeros(y.shape)
+def _measure(targets: Targets, source: Source, locate: Locator, samples: int, seed: int) -> _Drawn:
+    """Masses, centres and the dual value from fresh independent samples, where the sites of `locate` are."""
+    place = functools.partial(devices.beside, locate.sites)
+    y, nu, frame, source = place(targets.points), place(targets.masses), locate.frame, placed(source, locate.sites)
+    # A stream that neither the fit nor the user, who may have drawn the targets from this seed, has seen.
+    rng = random_stream([seed, STREAM, 2], locate.sites if source.uniforms is not None else np.zeros(0))
+    counts, sums = np.zeros_like(nu, dtype=np.int64), np.zeros_like(y)
     away = y - frame.at_x
     # |x|^2 - 2 u(x) = |x - y|^2 - (|y|^2 + 2 h) at the y of x's cell, about the middle of the source.
     offsets = np.einsum("ij,ij->i", away, away) + np.ldexp(2.0 * locate.heights, frame.log_x + frame.log_y)
@@ -282,12 +291,12 @@ def _measure(targets: Targets, source: Source, locate: Locator, samples: int, rn
     block = max(BLOCK // (8 * source.dim), 1)
     rough = Cells(locate.sites)
     for first in range(0, samples, block):
-        x = source.sample(min(block, samples - first), rng)
+        x = place(source.sample(min(block, samples - first), rng))
         # Beyond the tree's reach near ties are left to float32: they are a matter of counting.
         cell = locate(x) if source.dim <= TREE_DIMS else rough.assign(frame.x(x), locate.heights)[0]
         counts += np.bincount(cell, minlength=len(y))
         inside = frame.x(x)
-        sums += csr_array((np.ones(len(x)), (cell, np.arange(len(x)))), shape=(len(y), len(x))) @ inside
+        sums += kernels.group_sums(inside, cell, len(y))
         terms = ((x - y[cell]) ** 2).sum(1) - offsets[cell]
         size = int(np.frexp(np.abs(terms).max())[1]) if size is None else size  # lest squares leave float64
         terms = np.ldexp(terms, -size)
@@ -295,7 +304,7 @@ def _measure(targets: Targets, source: Source, locate: Locator, samples: int, rn
     mean = total / samples
     value = float(np.ldexp(mean, size or 0))
     half = float(np.ldexp(1.96 * np.sqrt(max(square / samples - mean**2, 0.0) / samples), size or 0))
-    full = counts > 0
-    centres = np.full(y.shape, np.nan)
-    centres[full] = frame.x_out(sums[full] / counts[full, None])
-    return _Drawn(estimate_chi2(counts, nu), counts, centres, Value(value, value - half, value + half))
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the centre of a cell that no sample fell in
+        centres = devices.fetch(frame.x_out(sums / counts[:, None]))
+    chi2 = estimate_chi2(counts, nu)
+    return _Drawn(chi2, devices.fetch(counts), centres, Value(value, value - half, value + half))

@@ -17,7 +17,7 @@ from . import compiler
 class Device:
     """The only device."""
 
-    attributes = {"MultiProcessorCount": 2, "MaxSharedMemoryPerBlockOptin": 227 * 1024}  # noqa: RUF012
+    attributes = {"MultiProcessorCount": 2, "MaxSharedMemoryPerBlockOptin": 227 * 1024, "ClockRate": 1_000_000}  # noqa: RUF012
     compute_capability = "90"
 
     def __init__(self, number: Any = None) -> None:
@@ -77,6 +77,8 @@ class ndarray(np.ndarray):
         return _ours(getattr(ufunc, method)(*(_bare(i) for i in inputs), **{k: _bare(v) for k, v in options.items()}))
 
     def __array_function__(self, function: Any, kinds: Any, inputs: Any, options: Any) -> Any:
+        if "device" in options:  # NumPy's own ones, full and eye say so wherever like= is given
+            raise TypeError(f"{function.__name__}() got an unexpected keyword argument 'device': CuPy's has none")
         if function.__name__ in MAKERS:  # asked for by like=
             return getattr(module(), function.__name__)(*inputs, **options)
         return _ours(function(*_bare(tuple(inputs)), **{k: _bare(v) for k, v in options.items() if k != "like"}))
@@ -155,7 +157,10 @@ def module() -> types.ModuleType:
     made.ndarray, made.asnumpy, made.RawModule = ndarray, asnumpy, RawModule
     made.cuda = types.SimpleNamespace(
         Device=Device, get_current_stream=_Stream, ExternalStream=lambda *_: _Stream(), Stream=_Stream,
-        runtime=types.SimpleNamespace(getDeviceCount=lambda: 1),
+        runtime=types.SimpleNamespace(
+            getDeviceCount=lambda: 1,
+            getDeviceProperties=lambda device: {"name": b"emulated", "multiProcessorCount": 2},
+        ),
         memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     )  # fmt: skip
     made.get_default_memory_pool = _Pool

@@ -102,3 +102,31 @@ def test_coarser_clouds_are_used(cupy, rng):
     found = otgen.sinkhorn(cupy.asarray(x), cupy.asarray(y), eps=0.01, tol=1e-4)
     assert found.converged
     assert found.value == pytest.approx(otgen.sinkhorn(x, y, eps=0.01, tol=1e-4).value, rel=1e-3)
+
+
+@pytest.mark.parametrize("options", [{}, {"unbalanced": 1.0}])
+def test_batches_are_those_of_the_host(cupy, rng, options):
+    x, y = rng.normal(size=(4, 20, 2)), rng.normal(size=(4, 17, 2)) + 0.5
+    b = rng.random((4, 17))
+    given = x, y, None, b / b.sum(1, keepdims=True)
+    device = [None if v is None else cupy.asarray(v) for v in given]
+    found, wanted = otgen.sinkhorn(*device, eps=0.3, **options), otgen.sinkhorn(*given, eps=0.3, **options)
+    assert isinstance(found.value, cupy.ndarray) and found.converged.all()
+    np.testing.assert_allclose(cupy.asnumpy(found.value), wanted.value, rtol=1e-9)
+    np.testing.assert_allclose(found.dual_value, wanted.dual_value, rtol=1e-9)
+    np.testing.assert_allclose(cupy.asnumpy(found.potentials[0]), wanted.potentials[0], atol=1e-7)
+    assert found[1].value == pytest.approx(wanted[1].value, rel=1e-8)
+    one, other = (otgen.sinkhorn_divergence(*v, eps=0.3, **options) for v in (device, given))
+    assert isinstance(one, cupy.ndarray)
+    np.testing.assert_allclose(cupy.asnumpy(one), other, rtol=1e-6)
+
+
+def test_gradients_of_a_batch(cupy, rng, cuda_tensors):
+    torch, device = cuda_tensors.torch, cuda_tensors.device
+    given = rng.normal(size=(2, 9, 2)), rng.normal(size=(2, 8, 2))
+    x, y = (torch.from_numpy(v).to(device).requires_grad_() for v in given)
+    otgen.sinkhorn(x, y, eps=0.5).objective.sum().backward()
+    for k in range(2):
+        own_x = torch.from_numpy(given[0][k]).to(device).requires_grad_()
+        otgen.sinkhorn(own_x, torch.from_numpy(given[1][k]).to(device), eps=0.5, tol=1e-9).objective.backward()
+        np.testing.assert_allclose(x.grad[k].cpu().numpy(), own_x.grad.cpu().numpy(), atol=1e-5)
