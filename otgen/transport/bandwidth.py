@@ -28,7 +28,7 @@ def median_bandwidth(x: Any, y: Any, a: Any = None, b: Any = None, *, seed: Any 
     weights = read_weights(a, b, len(x_host), len(y_host), x=x, y=y)
     clouds, shares = [], []
     for points, w in zip((x_host, y_host), weights):
-        w = np.full(len(points), 1.0 / len(points), like=points) if w is None else w
+        w = np.full_like(points, 1.0 / len(points), np.float64, shape=(len(points),)) if w is None else w
         keep = w > 0
         clouds.append(points[keep])
         shares.append(w[keep])

@@ -163,7 +163,7 @@ class Pair:
         else:
             half = other.factor @ (self._turn() if side else self._turn().T) @ mine.inverse_factor
             found = half + half.T - self._stretch(side)
-        return np.eye(len(found), like=found) - np.ldexp(found, other.exponent - mine.exponent)
+        return np.diag(np.ones_like(found[0])) - np.ldexp(found, other.exponent - mine.exponent)
 
     def slope_in_rows(self, side: int) -> np.ndarray:
         """The derivative of the square of the distance in the rows F (r, d) of one side, S = F^T F."""

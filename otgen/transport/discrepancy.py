@@ -84,7 +84,7 @@ def _compare(x: Any, y: Any, a: Any, b: Any, kernel: Kernel, estimator: str, rng
         read = read_weights(a, b, len(one_x), len(one_y), x=x, y=y)
         clouds_x, clouds_y = one_x[None], one_y[None]
         weights = [
-            np.full((1, len(points)), 1.0 / len(points), like=points) if w is None else w[None]
+            np.full_like(points, 1.0 / len(points), np.float64, shape=(1, len(points))) if w is None else w[None]
             for w, points in zip(read, (one_x, one_y))
         ]
     _check_estimator(estimator, clouds_x, clouds_y, weights, given=a is not None or b is not None)

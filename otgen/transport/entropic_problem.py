@@ -88,8 +88,8 @@ class Problem:
         self, a: Array | None, b: Array | None, shape: tuple[int, int], by: Regularisation, like: Array
     ) -> None:
         n, m = shape
-        self.a = np.full(n, 1.0 / n, like=like) if a is None else a
-        self.b = np.full(m, 1.0 / m, like=like) if b is None else b
+        self.a = np.full_like(like, 1.0 / n, np.float64, shape=(n,)) if a is None else a
+        self.b = np.full_like(like, 1.0 / m, np.float64, shape=(m,)) if b is None else b
         self.keep_x, self.keep_y = self.a > 0, self.b > 0
         self.a_kept, self.b_kept, self.by = self.a[self.keep_x], self.b[self.keep_y], by
 

@@ -79,7 +79,7 @@ class Comparison:
     def _sums(z: np.ndarray, points: np.ndarray, weights: np.ndarray, options: dict[str, Any]) -> np.ndarray:
         """sum_j w_j k(z_i, p_j) of points z that have no weight of their own."""
         found = kernel_sum(
-            z, points, np.ones(len(z), like=weights), weights, **options, sums=True, by_x=False, by_y=False
+            z, points, np.ones_like(weights, shape=(len(z),)), weights, **options, sums=True, by_x=False, by_y=False
         )
         assert found.rows is not None
         return found.rows

@@ -198,7 +198,9 @@ class Problem:
         sides = []
         for cloud, weights in ((self.x, self.unit.a), (self.y, self.unit.b)):
             points = float(self.scales[0]) * cloud.astype(float) - self.centres[0]
-            sides.append((points, np.full(len(cloud), 1.0 / len(cloud), like=cloud) if weights is None else weights))
+            if weights is None:
+                weights = np.full_like(points, 1.0 / len(points), shape=points.shape[:1])
+            sides.append((points, weights))
         (u, a), (v, b) = sides
         apart = devices.fetch(a @ u - b @ v)
         length = float(np.linalg.norm(apart))

@@ -112,7 +112,8 @@ class EntropicPlan:
     @devices.on_device
     def marginals(self) -> tuple[Any, Any]:
         """Return the row sums and the column sums."""
-        return tuple(self._home.array(side._apply(np.ones(side.shape[1], like=self._held))) for side in (self, self.T))
+        sides = ((side, np.ones_like(self._held, np.float64, shape=side.shape[1:])) for side in (self, self.T))
+        return tuple(self._home.array(side._apply(ones)) for side, ones in sides)
 
     @devices.on_device
     def rows(self, i: Any) -> Any:

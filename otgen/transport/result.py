@@ -159,7 +159,7 @@ def _soft_average(cost: Cost, x: np.ndarray, y: np.ndarray, h: np.ndarray, eps: 
     single = dtype == np.float32
     centre = y.mean(axis=0, dtype=np.float64)
     near = soft.transform(0, h, eps, single=single)
-    columns = np.column_stack([y - centre, np.ones(len(y), like=y)])
+    columns = np.column_stack([y - centre, np.ones_like(y, np.float64, shape=(len(y),))])
     sums = soft.average(0, near, h, eps, columns, single=single)
     return centre + sums[:, :-1] / sums[:, -1:]
 

@@ -85,9 +85,9 @@ def _standard_error(found: Sliced, p: float, d: int) -> np.ndarray:
     """Of each value (B,): that of the mean of W^p, times the slope of the p-th root there."""
     count = found.distances.shape[1]
     if d == 1:
-        return np.zeros(len(found.value), like=found.value)
+        return np.zeros_like(found.value)
     if count == 1:
-        return np.full(len(found.value), math.nan, like=found.value)
+        return np.full_like(found.value, math.nan)
     largest = found.distances.max(axis=1)
     safe = np.where(largest > 0, largest, 1.0)
     powers = (found.distances / safe[:, None]) ** p

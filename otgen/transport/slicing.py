@@ -86,7 +86,7 @@ def frame(x: Array, y: Array) -> tuple[Array, Array]:
     # A power beyond this would leave the range of the points; what remains is far from where products do.
     most = 100 if x.dtype == np.float32 else 1000
     exponents = np.frexp(np.maximum(np.abs(low), np.abs(high)).max(axis=1))[1]
-    scales = np.ldexp(np.ones(len(x), like=x), -np.clip(exponents, -most, most))
+    scales = np.ldexp(np.ones_like(low, shape=low.shape[:1]), -np.clip(exponents, -most, most))
     return 0.5 * (scales[:, None] * low) + 0.5 * (scales[:, None] * high), scales
 
 

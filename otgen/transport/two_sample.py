@@ -172,7 +172,7 @@ class _Kernels:
     at_once = AT_ONCE
 
     def __init__(self, pooled: np.ndarray, n: int, kernel: Kernel, rng: np.random.Generator, *, unbiased: bool):
-        ones = np.ones(len(pooled), like=pooled)
+        ones = np.ones_like(pooled, np.float64, shape=(len(pooled),))
         m = len(pooled) - n
         if unbiased and min(n, m) < 2:
             raise ValueError(f"x and y must have two points each for statistic='mmd'; got {n} and {m}. Pass 'energy'.")
@@ -192,7 +192,7 @@ class _Kernels:
     def _diagonal(self) -> np.ndarray:
         if self._options["kernel"] != "polynomial":
             alone = host.kernel_profile(np.zeros(1), 1, **self._options)[0]
-            return np.full(len(self._pooled), alone[0], like=self._pooled)
+            return np.full_like(self._pooled, alone[0], np.float64, shape=(len(self._pooled),))
         points = self._pooled
         squares = devices.fetch(np.einsum("ij,ij->i", points, points))
         return devices.beside(points, host.kernel_profile(squares, points.shape[1], **self._options)[0])
