@@ -14,6 +14,7 @@ __device__ __forceinline__ bool above(float s, int j, float t, int k) { return s
 __device__ __forceinline__ void offer(float* score, int* index, int stride, int keep, float reach, float s, int j) {
     int at = keep - 1;
     if (!above(s, j, score[at * stride], index[at * stride]) || s <= score[0] - reach) return;
+    #pragma unroll 1
     for (; at > 0 && above(s, j, score[(at - 1) * stride], index[(at - 1) * stride]); at--) {
         score[at * stride] = score[(at - 1) * stride];
         index[at * stride] = index[(at - 1) * stride];

@@ -21,7 +21,7 @@ WAVES = 8
 
 SMALL_THREADS, SMALL_ROWS, SMALL_TOP_ROWS = 128, 4, 2  # of cells_small.cu
 ROWS, SITES, SLICE, STAGES = 256, 128, 16, 4  # of cells.cu
-SITE_STAGE, ROW_STAGE = 2 * (SITES * 8 + 16) + SITES, 2 * (ROWS * 8 + 16)  # floats
+SITE_STAGE, ROW_STAGE = 4 * (SITES * 4 + 8) + SITES, 4 * (ROWS * 4 + 8)  # floats
 
 
 class Cells:
