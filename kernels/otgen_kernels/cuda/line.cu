@@ -72,8 +72,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) powers(const REAL* __restr
     for (int t = threadIdx.x; t < along_x + along_y + 4; t += THREADS) {
         const bool in_x = t < along_x + 2;
         const long long i = in_x ? i0 + t - 1 : j0 + t - along_x - 3;
-        const Ends& side = in_x ? a : b;
-        const Two end = i < 0 ? Two{0.0, 0.0} : side.at(min(i, side.size - 1));
+        const Two end = i < 0 ? Two{0.0, 0.0} : (in_x ? a.at(min(i, n - 1)) : b.at(min(i, m - 1)));
         his[t] = end.hi, los[t] = end.lo;
     }
     __syncthreads();
