@@ -6,6 +6,7 @@ errors of float32, on request (`fast`) in one, whose products are good to three 
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ MOST_KEPT = 16
 
 WAVES = 8
 """Blocks for each multiprocessor at least: with fewer rows than that the sites are split too."""
+
+AHEAD = 4
+"""Searches that the host may be ahead of the device: enough that it never idles, few enough to stop in time."""
 
 SMALL_THREADS, SMALL_ROWS, SMALL_TOP_ROWS = 128, 4, 2  # of cells_small.cu
 ROWS, SITES, SLICE, STAGES = 256, 128, 16, 4  # of cells.cu
@@ -45,6 +49,7 @@ class Cells:
         )
         self._fold = device.Program("cells_fold")
         self._points = self._prepared(moved, SITES)
+        self._started: deque[Any] = deque()
 
     def terms(self, h: Any) -> Any:
         """Return what <x - centre, y_i - shift> needs to become <x, y_i> + h_i less a function of x: (n,) float64."""
@@ -80,6 +85,7 @@ class Cells:
             heads = cupy.zeros((rows, parts), np.int32)
             scores, indices = cupy.empty((rows, keep), np.float32), cupy.empty((rows, keep), np.int32)
             self._fold("top_merge", (-(-rows // 256),), (256,), *part, rows, parts, keep, reach, heads, scores, indices)
+            self._keep_pace()
             return scores, indices
 
     def counts(self, x: Any, h: Any) -> Any:
@@ -145,7 +151,13 @@ class Cells:
             )  # fmt: skip
         found = cupy.empty(rows, np.float32), cupy.empty(rows, np.int32)
         self._fold("best_merge", (-(-rows // 256),), (256,), *part, rows, splits, *found, counts)
+        self._keep_pace()
         return found
+
+    def _keep_pace(self) -> None:
+        self._started.append(device.namespace().cuda.get_current_stream().record())
+        if len(self._started) > AHEAD:
+            self._started.popleft().synchronize()
 
     def _values(self, x: Any, h: Any, index: Any) -> Any:
         cupy = device.namespace()

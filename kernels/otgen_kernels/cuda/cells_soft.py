@@ -22,7 +22,7 @@ class Lists:
             cupy = device.namespace()
             self.weights = cupy.empty_like(score)
             flat = index.ravel()
-            self._order = cupy.argsort(flat, kind="stable").astype(np.int64, copy=False)
+            self._order = cupy.argsort(flat).astype(np.int64, copy=False)  # stable, as all sorts of CuPy
             self._starts = cupy.searchsorted(flat[self._order], cupy.arange(n + 1, dtype=np.int32)).astype(
                 np.int64, copy=False
             )
