@@ -23,12 +23,15 @@
 #define SLICE 8
 #define COLUMNS 16  // of extras in one pass: a half warp has one each
 
+// Apart, for it is long, and in sixteen places.
+template <typename T> __device__ __noinline__ T general_power(T s, T q) { return exp2(q * log2(s)); }
+
 // The cost s^q by its shape.
 template <typename T> __device__ __forceinline__ T power(T s, int shape, T q) {
     if (shape == IDENTITY) return s;
     if (shape == ROOT) return sqrt(s);
     if (shape == SQUARE) return s * s;
-    return exp2(q * log2(s));
+    return general_power(s, q);
 }
 
 // (dc/ds) / |x - y| or, for a squared distance s, 2 dc/ds: what x - y, or its sign, is multiplied by; 0 where s is.
@@ -124,6 +127,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) reduce(const double* __rest
         int n, int m, int d, double unit, const double* __restrict__ h, double to_bits, double k, int shape, double q,
         int run, const double* __restrict__ values, int width, double* __restrict__ peaks, double* __restrict__ totals,
         double* __restrict__ extras) {
+    if (FORM == MATRIX && MODE == GRADIENT) return;  // a matrix knows no points
     const Pairs p = {x, y, matrix32, matrix64, by_row, by_column, n, m, d, unit};
     const int tx = threadIdx.x % 16, ty = threadIdx.x / 16;
     const int row = blockIdx.x * TILE, begin = blockIdx.y * run, end = min(begin + run, p.m);

@@ -89,7 +89,7 @@ class _Soft:
     """
 
     shape: tuple[int, int]
-    _home: Any
+    _given: tuple[Any, ...]  # what is on the device
     _cost: Cost
     _scale = 0.0  # costs are worked on at 2^-scale times their size
     _largest_cost = 1.0  # in those units
@@ -101,7 +101,7 @@ class _Soft:
         rough: bool = False,
     ) -> Any:  # fmt: skip
         """Return v_i = -eps log sum_j exp((h_j - c_ij) / eps)."""
-        with self._home:
+        with device.home((*self._given, h)):
             n, cupy = self.shape[side], device.namespace()
             if single and self._single is not None:
                 peaks, totals = self._single.total(side, _doubles(h), LOG2_E / eps, self._stiffness(eps))
@@ -116,7 +116,7 @@ class _Soft:
         self, side: int, f: Any, h: Any, eps: float, *, single: bool = False, bits: float | None = None
     ) -> tuple[Any, Any]:
         """Return sum_j p_ij and sum_j p_ij log p_ij, p_ij = exp((f_i + h_j - c_ij) / eps)."""
-        with self._home:
+        with device.home((*self._given, f, h)):
             n, cupy = self.shape[side], device.namespace()
             sums = self._reduce(ENTROPY, side, h, eps, single, width=1)
             mass, entropy = cupy.empty(n), cupy.empty(n)
@@ -129,7 +129,7 @@ class _Soft:
         self, side: int, f: Any, h: Any, eps: float, columns: Any, *, single: bool = False, bits: float | None = None
     ) -> Any:
         """Return sum_j exp((f_i + h_j - c_ij) / eps) V_j for columns V (m, v)."""
-        with self._home:
+        with device.home((*self._given, f, h, columns)):
             cupy = device.namespace()
             size = cupy.frexp(np.abs(columns).max(0).astype(np.float64))[1]  # float32 must hold all products
             unit = cupy.ldexp(columns.astype(np.float64), -size)
@@ -184,9 +184,9 @@ class SoftPairs(_Soft):
     """
 
     def __init__(self, x: Any, y: Any, *, metric: str, p: float, path: str | None = None):
-        self._cost, self.shape, self._home = describe(metric, p), (len(x), len(y)), device.home((x, y))
+        self._cost, self.shape = describe(metric, p), (len(x), len(y))
         self._norms: tuple[Any, Any] | None = None
-        with self._home:
+        with device.home((x, y)):
             cupy = device.namespace()
             x, y = x.astype(np.float64), y.astype(np.float64)
             self._exponent = 0
@@ -196,7 +196,7 @@ class SoftPairs(_Soft):
             else:
                 self._exponent = coordinate_exponent(x, y)
                 x, y = (cupy.ldexp(z, -self._exponent) for z in (x, y))
-            self._clouds = cupy.ascontiguousarray(x), cupy.ascontiguousarray(y)
+            self._clouds = self._given = cupy.ascontiguousarray(x), cupy.ascontiguousarray(y)
             self._largest_cost = self._tile_cost = _largest(self._cost, x, y)
             squares = self._cost.form == SQUARES and self._cost.shape == IDENTITY
             if path == "small" or (path is None and x.shape[1] <= SMALL_DIMS):
@@ -218,7 +218,7 @@ class SoftPairs(_Soft):
 
         With mass (n,) the p_ij are first scaled to sum to mass_i, and f is not looked at.
         """
-        with self._home:
+        with device.home((*self._given, f, h, mass)):
             u = self._clouds[side]
             sums = self._reduce(GRADIENT, side, h, eps, single, width=u.shape[1])
             gradient = self._columns(sums, side, f, eps, mass)
@@ -236,14 +236,15 @@ class SoftMatrix(_Soft):
     """The pairs of a cost matrix (n, m): float32 and float64 in either order are read where they lie."""
 
     def __init__(self, matrix: Any):
-        self.shape, self._home = (matrix.shape[0], matrix.shape[1]), device.home((matrix,))
+        self.shape = matrix.shape[0], matrix.shape[1]
         self._cost = describe("cityblock", 1.0)._replace(form=MATRIX)
-        with self._home:
+        with device.home((matrix,)):
             cupy = device.namespace()
             if matrix.dtype != np.float32:
                 matrix = matrix.astype(np.float64, copy=False)
             self._transposed = bool(matrix.flags.f_contiguous and not matrix.flags.c_contiguous)
             self._matrix = cupy.ascontiguousarray(matrix.T if self._transposed else matrix)
+            self._given = (self._matrix,)
             largest = max(float(matrix.max()), -float(matrix.min()))
         # Worked on as it is, but for sizes that float32 could not hold: eps moves with them.
         exponent = int(np.frexp(largest)[1])

@@ -13,6 +13,7 @@
 // are added up in float32 sixteen at a time, in float64 beyond.
 #include "soft.cuh"
 #include "fast.cuh"
+#define PASSES 3
 #include "products.cuh"
 
 #define NEVER (-3e30f)  // below the terms that pad the columns, -2e30

@@ -26,11 +26,11 @@
 #define COLUMNS 128
 #define PER_THREAD (D <= 4 ? 4 : 2)
 #define ROWS (THREADS * PER_THREAD)
-#define UNROLLED (D <= 4 ? 16 : 8)  // a multiple of EXP2_BY_FMA, or it is settled at run time
+#define UNROLLED (KNOWN < 0 ? 4 : D <= 4 ? 16 : 8)
 #define WORDS ((D + 4) / 4 * 4)  // of a column: coordinates, offset, room up to 16 bytes
 #define USUAL (FORM == SQUARES ? ROOT : IDENTITY)
 #define ENOUGH 1.0995116e12f     // 2^40
-// One power in so many, where the special-function unit is what a pair waits for; never where it is not.
+// One power in so many, a divisor of UNROLLED, where the special-function unit is what a pair waits for; never where it is not.
 #define EXP2_BY_FMA (FORM == BILINEAR ? (D == 2 ? 8 : D == 3 ? 16 : 1024) : FORM == SQUARES && D <= 3 ? 8 : 1024)
 
 __device__ __forceinline__ float fast_power(float s, int shape, float q) {
@@ -81,7 +81,7 @@ __device__ __forceinline__ void add_up(const float* columns, const float (&row)[
             #pragma unroll
             for (int r = 0; r < PER_THREAD; r++) {
                 const float z = score(row[r], column, column[D] + from[r], k, unit, KNOWN < 0 ? shape : KNOWN, q);
-                part[r] += j % EXP2_BY_FMA == EXP2_BY_FMA - 1 ? polynomial_exp2(z) : fast_exp2(z);
+                part[r] += KNOWN >= 0 && j % EXP2_BY_FMA == EXP2_BY_FMA - 1 ? polynomial_exp2(z) : fast_exp2(z);
             }
         }
         #pragma unroll
