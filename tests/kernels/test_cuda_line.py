@@ -116,11 +116,11 @@ def test_no_power_over_or_underflows(cupy, p, scale):
 def test_displacements_far_below_the_range_are_measured_in_their_own_unit(cupy, weighted):
     x = np.linspace(0.0, 1.0, 30)[:, None]
     x, y = np.hstack([x, 1e-130 * x, x]), np.hstack([x, 3e-130 * x, x])
-    x[0, 2] = -1e-120  # one displacement, 1e-120, in a range of 1
+    x[0, 2] = -1e-170  # one displacement in a range of 1, whose square is no number
     a = np.full(30, 1 / 30) if weighted else None
     values = cupy.asnumpy(line.wasserstein_1d(*on_device(cupy, x, y, a, a), p=2.0))
     np.testing.assert_allclose(values, on_host.wasserstein_1d(x, y, a, a, p=2.0), rtol=1e-12)
-    assert values[0] == 0.0 and values[2] == pytest.approx(1e-120 / np.sqrt(30))
+    assert values[0] == 0.0 and values[2] == pytest.approx(1e-170 / np.sqrt(30))
 
 
 def test_distances_beyond_float64_are_infinite(cupy):
