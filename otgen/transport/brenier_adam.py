@@ -28,7 +28,7 @@ LOOK = 10
 class AdamFit(Fit):
     """State: Adam's moments, the rate, N, the best E(h) and for how many steps it has stood.
 
-    `duals` are E(h) of the steps that have not been looked at: none wherever the state is kept.
+    `duals` are E(h) of the steps that have not been looked at; they are before the state is kept.
     """
 
     def __init__(self, problem: Problem, start: np.ndarray | None):
@@ -113,6 +113,8 @@ class AdamFit(Fit):
         self.duals = []
 
     def arrays(self) -> dict[str, Any]:
+        if self.duals:  # at the end of a run
+            self.settle()
         names = ("size", "rate", "best_value", "stalled", "steps")
         own = {f"adam_{name}": getattr(self, name) for name in names}
         return {**super().arrays(), **own, "adam_mean": fetch(self.mean), "adam_square": fetch(self.square)}

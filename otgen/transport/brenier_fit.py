@@ -9,6 +9,9 @@ Why not otherwise. eps is not annealed within a block: the lists do not hold the
 of h are not clipped in the plane: smooth modes move by hundreds of gaps there. A Newton step that fails has its ridge
 raised, and is not shortened: a cell without samples would be lost for good. The plain algorithm of the literature
 (`brenier_adam`) draws fresh samples for every step: benchmarks/semidiscrete.py runs it beside this fit.
+
+On a GPU samples, lists and all vectors stay there; a product of the linear solves hands the host two numbers, a block a
+few. Sobol points are made on the host.
 """
 
 from __future__ import annotations
