@@ -71,6 +71,31 @@ def test_a_cloud_with_itself_takes_each_pair_once_and_says_the_same(cupy, rng, k
         agree(found(cupy, x, None, a, None, **asked), kernel_sum(x, None, a, None, **asked), np.float64)
 
 
+@pytest.mark.parametrize(("n", "m", "d"), [(5, 300, 17), (140, 290, 70)])
+@pytest.mark.parametrize("kernel", ["imq", "polynomial"])
+def test_products_keep_the_digits_of_float32_over_many_tiles_and_coordinates(cupy, rng, kernel, n, m, d, monkeypatch):
+    monkeypatch.setattr(kernel_pairs, "PART_BYTES", 0)  # columns in one run: gradients are summed over several tiles
+    x, y, a, b = clouds(rng, n, m, d, np.float32)
+    x, y = x + np.float32(3.0), y + np.float32(3.0)
+    wide = x.astype(np.float64), y.astype(np.float64)
+    asked: Any = options(kernel, np.sqrt(d)) | {"sums": True, "by_x": True, "by_y": True}
+    agree(found(cupy, x, y, a, b, **asked), kernel_sum(*wide, a, b, **asked), np.float32, share=0.1)
+    asked = options(kernel, np.sqrt(d)) | {"sums": False, "by_x": False, "by_y": False}
+    agree(found(cupy, x, None, a, None, **asked)[:1], [kernel_sum(wide[0], None, a, None, **asked).total], np.float32)
+
+
+@pytest.mark.parametrize("kernel", ["energy", "laplace", "gaussian"])
+def test_pairs_too_close_for_a_product_are_taken_from_the_coordinates(cupy, rng, kernel):
+    """Clouds of pairs of near neighbours, whose gradients are those of the near one."""
+    x = rng.normal(size=(40, 20)).astype(np.float32)
+    y = x + np.float32(1e-4) * rng.normal(size=x.shape).astype(np.float32)
+    y[7] = x[7]
+    a, b = rng.random(40), rng.random(40)
+    asked: Any = options(kernel, 1e-4) | {"sums": True, "by_x": True, "by_y": True}
+    wide = x.astype(np.float64), y.astype(np.float64)
+    agree(found(cupy, x, y, a, b, **asked), kernel_sum(*wide, a, b, **asked), np.float32)
+
+
 def test_the_host_is_the_definition(cupy, rng):
     x, y, a, b = clouds(rng, 7, 5, 2, np.float64)
     K = np.array(naive.matrix(x, y, "imq", (0.3, 1.0, 4.0), 1.3))
@@ -93,7 +118,7 @@ def test_what_is_not_asked_for_is_none_and_changes_nothing(cupy, rng, d, asked):
 
 
 @pytest.mark.parametrize("kernel", ["imq", "laplace", "energy", "gaussian", "rational_quadratic"])
-@pytest.mark.parametrize("d", [2, 12])
+@pytest.mark.parametrize("d", [2, 12, 20])
 @pytest.mark.parametrize("dtype, power", [(np.float64, 500), (np.float64, -500), (np.float32, 60), (np.float32, -60)])
 def test_powers_of_two_change_nothing_but_the_units(cupy, rng, kernel, dtype, power, d):
     x, y, a, b = clouds(rng, 9, 7, d, dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,11 +10,11 @@ from ..constants import SMALL_DIMS
 from ..kernel_kinds import ENERGY, KINDS, LARGE, POLYNOMIAL, REACH
 from . import device
 
-THREADS = 128, 256
-"""Threads of a block: in few dimensions, where each has two rows or, for eight of float64, one; in many."""
-
 TILE = 64
 """Rows and columns of a tile of pairs in many dimensions, and columns of one in few."""
+
+PRODUCT_DIMS = 16
+"""Dimensions beyond which pairs of float32 are products on tensor cores."""
 
 WAVES = 8
 """Blocks for each multiprocessor at least: with fewer rows than that the columns are split too."""
@@ -29,6 +29,15 @@ EXTENT_PARTS = 64
 """Such blocks at most: beyond, their rows grow."""
 
 REAL = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+
+
+class Path(NamedTuple):
+    """One way through the pairs: its .cu file, its macros besides the kind, and the rows and threads of a block."""
+
+    file: str
+    macros: dict[str, int | str]
+    rows: int
+    threads: int
 
 
 class KernelPairs:
@@ -54,14 +63,9 @@ class KernelPairs:
         self._settle(clouds, weights, kind, cupy.asarray(np.asarray(scales, np.float64)), bandwidth)
         sides = [self._rescale(k, *side) for k, side in enumerate(zip(clouds, weights))]
         self.clouds, self.weights = zip(sides[0], sides[-1])
-        self.in_registers = d <= SMALL_DIMS
-        self._rows = TILE
-        if self.in_registers:
-            dims = 4 if d <= 4 else SMALL_DIMS
-            self._rows = THREADS[0] * (1 if dims == SMALL_DIMS and dtype == np.float64 else 2)
-            self._program = device.Program("kernel_sum", REAL=REAL[dtype], KIND=kind, DIMS=dims)
-        else:
-            self._program = self._in_tiles()
+        self._path = _path(dtype, d)
+        self._program = device.Program(self._path.file, KIND=kind, **self._path.macros)
+        self._products = self._centred() if self._path.file == "kernel_products" else None
 
     def sums(self, side: int, *, gradient: bool, once: bool = False) -> tuple[Any, Any]:
         """Return the parts of sum_j b_j k(x_i, y_j), (splits, n), and of its gradients, (splits, n, d) if asked.
@@ -69,12 +73,16 @@ class KernelPairs:
         once: of a cloud with itself, parts whose sum with the weights of rows is a^T K a, each pair taken once.
         """
         cupy, (n, m) = device.namespace(), (self.shape[side], self.shape[1 - side])
-        run, splits = shares(n, m, self._rows, PART_BYTES // (8 * n * self.d) if gradient else None)
-        part, slopes = cupy.empty((splits, n)), cupy.empty((splits, n, self.d)) if gradient else None
+        rows, points, sizes = self._path.rows, (self.clouds[side], self.clouds[1 - side]), (n, m, self.d)
+        run, splits = shares(n, m, rows, PART_BYTES // (8 * n * self.d) if gradient else None)
+        part, slopes = cupy.empty((splits, n)), cupy.zeros((splits, n, self.d)) if gradient else None
+        if self._products is not None:
+            order, (centred, norms, centre) = slice(None, None, -1 if side else 1), self._products
+            points, sizes = (*points, *centred[order], *norms[order], centre), (*sizes, centred[0].shape[1])
         name, rest = ("kernel_gradients", (part, slopes)) if gradient else ("kernel_rows", (int(once), part))
         self._program(
-            name, (-(-n // self._rows), splits), (THREADS[not self.in_registers],), self.clouds[side],
-            self.clouds[1 - side], self.weights[1 - side], self.constants, self.scales, n, m, self.d, run, *rest,
+            name, (-(-n // rows), splits), (self._path.threads,), *points, self.weights[1 - side], self.constants,
+            self.scales, *sizes, run, *rest,
         )  # fmt: skip
         return part, slopes
 
@@ -97,13 +105,27 @@ class KernelPairs:
     def fill(self, top: int, left: int, tile: Any) -> None:
         """Write k(x_i, x_j) of the rows from `top` and the columns from `left` of a cloud with itself to a tile."""
         (height, width), (n, _) = tile.shape, self.shape
-        self._in_tiles()(
+        program = device.Program("kernel_tiles", REAL=REAL[self.dtype], KIND=self._kind)
+        program(
             "kernel_tile", (-(-width // TILE), -(-height // TILE)), (256,), self.clouds[0], self.constants, self.scales,
             n, self.d, top, left, height, width, tile,
         )  # fmt: skip
 
-    def _in_tiles(self) -> device.Program:
-        return device.Program("kernel_tiles", REAL=REAL[self.dtype], KIND=self._kind)
+    def _centred(self) -> tuple[tuple[Any, Any], tuple[Any, Any], Any]:
+        """Both clouds about a common centre, filled up to whole eights of coordinates, their norms, and the centre."""
+        cupy, d = device.namespace(), self.d
+        centre, pitch = cupy.zeros(d), -(-d // 8) * 8
+        for cloud in self.clouds:
+            centre += 0.5 * cloud.mean(0, dtype=np.float64)
+        points, norms = [], []
+        for cloud in self.clouds if self.clouds[0] is not self.clouds[1] else self.clouds[:1]:
+            n = len(cloud)
+            points.append(cupy.empty((n, pitch), np.float32))
+            norms.append(cupy.empty(n, np.float32))
+            self._program(
+                "centre_rows", (-(-n // 8),), (256,), cloud, centre, n, d, pitch, points[-1], norms[-1]
+            )  # fmt: skip
+        return (points[0], points[-1]), (norms[0], norms[-1]), centre
 
     def _settle(self, clouds: list[Any], weights: list[Any], kind: int, scales: Any, bandwidth: float) -> None:
         cupy, (n, m), d = device.namespace(), self.shape, self.d
@@ -126,6 +148,16 @@ class KernelPairs:
             "rescale", (-(-n * d // 256),), (256,), points, weights, n, d, side, self.units, scaled, small
         )  # fmt: skip
         return scaled, small
+
+
+def _path(dtype: np.dtype, d: int) -> Path:
+    if d <= SMALL_DIMS:
+        dims = 4 if d <= 4 else SMALL_DIMS
+        rows = 1 if dims == SMALL_DIMS and dtype == np.float64 else 2  # of each thread
+        return Path("kernel_sum", {"REAL": REAL[dtype], "DIMS": dims}, 128 * rows, 128)
+    if d > PRODUCT_DIMS and dtype == np.float32:
+        return Path("kernel_products", {}, 128, 128)
+    return Path("kernel_tiles", {"REAL": REAL[dtype]}, TILE, 256)
 
 
 def shares(n: int, m: int, rows: int, most: int | None) -> tuple[int, int]:

@@ -54,7 +54,7 @@ __device__ __noinline__ void extend(const double* x, const double* y, const doub
     }
 }
 
-// Problem `from + blockIdx.x` of x (B, n, d), y (B, m, d), a (B, n) and b (B, m) >= 0; f, g and figures (B, 9) as on the
+// Problem `from + blockIdx.x` of x (B, n, d), y (B, m, d), a (B, n) and b (B, m) >= 0; f, g, figures (B, 9) as on the
 // host. Room of each block: room_costs n m, places n + m, and room_vectors unless those lie in shared memory.
 extern "C" __global__ void __launch_bounds__(256, 1) sinkhorn_batch(const double* __restrict__ x,
         const double* __restrict__ y, const double* __restrict__ a, const double* __restrict__ b, int from, int n,
