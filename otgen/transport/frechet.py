@@ -23,7 +23,8 @@ def frechet_distance(x: Any, y: Any) -> Any:
 
     x (n, d) and y (m, d) are samples, n, m >= 2, or `GaussianMoments` of samples that do not fit in memory. Real and
     >= 0 always, whatever the ranks, and 0 for equal arguments. Returns a float; for torch tensors a 0-d tensor,
-    differentiable once in the samples. Raises ValueError or TypeError for bad input.
+    differentiable once in the samples. Arrays of CuPy and CUDA tensors stay on their GPU. Raises ValueError or
+    TypeError for bad input.
     Cost O(n d^2 + d^3), and O((n + d) n^2) where both have fewer samples than dimensions.
     Source: Dowson and Landau, Journal of Multivariate Analysis 12 (1982); Heusel et al., arXiv 1706.08500.
     """

@@ -26,7 +26,8 @@ def wasserstein_1d(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 1
 
     x (n,) and y (m,) give a float; x (n, k) and y (m, k) give an array (k,), one distance a column. a (n,) and b (m,)
     are weights of one mass, None for uniform of mass 1. Torch tensors give a differentiable tensor: gradients in x, y
-    and, at fixed mass, in a, b. Raises ValueError for bad input. Cost O(n log n) a column, no iteration.
+    and, at fixed mass, in a, b. Arrays of CuPy and CUDA tensors are sorted and summed on their GPU. Raises ValueError
+    for bad input. Cost O(n log n) a column, no iteration.
     Source: Santambrogio, Optimal Transport for Applied Mathematicians (2015), section 2.2.
     """
     p = check_p(p)

@@ -71,7 +71,8 @@ def max_sliced_wasserstein(
     the best found.
     For any plan pi and p <= 2, W_p <= mass^(1/p - 1/2) lambda_max(sum_ij pi_ij (x_i - y_j)(x_i - y_j)^T)^(1/2).
     Torch tensors give a value that is differentiable once, with the direction held fixed, which at the maximum is its
-    gradient (Danskin). Raises ValueError or TypeError for bad input.
+    gradient (Danskin). Arrays of CuPy and CUDA tensors are projected and sorted on their GPU; the directions are on the
+    host. Raises ValueError or TypeError for bad input.
     Source: Deshpande et al., arXiv 1904.05877; bound: Paty and Cuturi, arXiv 1901.08949.
     """
     p, rng, n_starts = check_p(p), read_seed(seed), read_count(n_starts, "n_starts", "directions to ascend from")
