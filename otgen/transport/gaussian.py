@@ -30,8 +30,8 @@ def gaussian_wasserstein(mean_x: Any, cov_x: Any, mean_y: Any, cov_y: Any) -> An
     below 0 by no more than 64 sqrt(d) eps of the largest entry count as 0. Real and >= 0 always, and 0 for equal
     arguments. Near 0 it is off by about eps sqrt(condition number), of singular covariances by sqrt(eps), times their
     scale. Returns a float; for torch tensors a 0-d tensor, differentiable once in all four (the gradient in a singular
-    covariance is that of factors of its rank, and at distance 0 it is 0). Arrays of CuPy and CUDA tensors are worked on
-    on their GPU, by eigenvectors. Raises ValueError for bad input. Cost O(d^3).
+    covariance is that of factors of its rank, and at distance 0 it is 0). Arrays of CuPy and CUDA tensors stay on their
+    GPU, where eigenvectors take Cholesky's place. Raises ValueError for bad input. Cost O(d^3).
     Source: Gelbrich, Mathematische Nachrichten 147 (1990), theorem 2.1.
     """
     inputs = mean_x, cov_x, mean_y, cov_y

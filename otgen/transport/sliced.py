@@ -37,8 +37,8 @@ def sliced_wasserstein(
     (blocks of d orthonormal directions, the default), "sobol", "independent", or unit vectors (L, d), which make
     n_projections and seed void; on the line one direction is used. Batches x (B, n, d), y (B, m, d) with a, b (B, n),
     (B, m) or (n,), (m,) give B values along the same directions. Torch tensors give a differentiable value: once, in
-    x, y and, at fixed mass, in a, b. Arrays of CuPy and CUDA tensors stay on their GPU, along the directions
-    that the seed gives anywhere. float32 points are projected and sorted in float32, summed in float64.
+    x, y and, at fixed mass, in a, b. Arrays of CuPy and CUDA tensors stay on their GPU; the seed gives the
+    same directions anywhere. float32 points are projected and sorted in float32, summed in float64.
     Memory O(n + m) beyond the points, O(n + m) times d with gradients; O(L n (d + log n)) time. Raises ValueError or
     TypeError for bad input.
     Source: Bonneel et al., J. Math. Imaging Vis. 51 (2015); Rowland et al., AISTATS 2019 (orthogonal directions).
