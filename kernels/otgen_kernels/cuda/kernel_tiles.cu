@@ -4,7 +4,7 @@
 #include "kernel_profile.cuh"
 #include "tile.cuh"
 
-#define SLICE (sizeof(REAL) == 4 ? 16 : 4)  // coordinates of a tile in shared memory at once
+#define SLICE (sizeof(REAL) == 4 ? 16 : 4)  // coordinates of a tile in shared memory at once, beside its weights
 #define WIDE (16 / int(sizeof(REAL)))       // numbers of one wide load
 #define SPAN (WIDE / 2)                     // a thread's coordinates of a slice of the second product
 #define DEPTH (16 * SPAN)
@@ -18,7 +18,7 @@ __device__ __forceinline__ void take_tile(const REAL* x, const REAL* y, const RE
         int scales, int n, int m, int d, int row, int column, int end, REAL (&value)[16], REAL (&slope)[16],
         REAL (&weight)[4]) {
     REAL s[4][4], flat[16];
-    tile_distances<REAL, SLICE>(x, y, n, m, d, row, column, s);
+    tile_distances<REAL, SLOPES ? SLICE : 16>(x, y, n, m, d, row, column, s);
     #pragma unroll
     for (int t = 0; t < 16; t++) flat[t] = s[t / 4][t % 4];
     profile<16, SLOPES>(flat, constants, scales, value, slope);
@@ -131,7 +131,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) kernel_tile(const REAL*
         REAL* __restrict__ out) {
     const int row = blockIdx.y * TILE, column = blockIdx.x * TILE;
     REAL s[4][4], flat[16], value[16], slope[16];
-    tile_distances<REAL, SLICE>(x, x, n, n, d, top + row, left + column, s);
+    tile_distances<REAL, 16>(x, x, n, n, d, top + row, left + column, s);
     #pragma unroll
     for (int t = 0; t < 16; t++) flat[t] = s[t / 4][t % 4];
     profile<16, false>(flat, constants, scales, value, slope);
