@@ -7,7 +7,7 @@ import pytest
 
 import otgen_kernels
 from otgen_kernels.cpu import soft as on_host
-from otgen_kernels.cuda import soft
+from otgen_kernels.cuda import pairs, soft, soft_products, soft_small
 
 COSTS = [("euclidean", 2.0), ("euclidean", 1.0), ("euclidean", 3.0), ("cityblock", 1.0), ("chebyshev", 2.0),
          ("cosine", 1.0)]  # fmt: skip
@@ -196,3 +196,31 @@ def test_products_of_squared_distances_in_float32(cupy, rng, n, m, d, metric):
             wanted = theirs.transform(side, lowered, eps)
             found = cupy.asnumpy(ours.transform(side, cupy.asarray(lowered), eps, single=True))
             assert (np.abs(found - wanted) <= ours.rounding(eps, True) * eps).all()
+
+
+@pytest.mark.parametrize(
+    ("path", "single", "p"),
+    [("small", True, 2.0), ("small", True, 1.0), ("products", True, 2.0), ("tiles", True, 2.0), ("tiles", False, 2.0)],
+)
+@pytest.mark.parametrize("slope", [-300.0, 0.0, 300.0])
+def test_a_row_goes_through_tiles_that_raise_its_maximum_or_cannot_be_seen(
+    cupy, rng, monkeypatch, path, single, p, slope
+):
+    for module, name in ((pairs, "WAVES"), (soft_small, "BLOCKS"), (soft_products, "WAVES")):
+        monkeypatch.setattr(module, name, 1)  # few blocks: each takes many tiles
+    x, y = 0.001 * rng.random((70, 2)), np.sort(rng.random((1500, 2)), axis=0)
+    theirs = on_host.SoftPairs(x, y, metric="euclidean", p=p)
+    ours = soft.SoftPairs(cupy.asarray(x), cupy.asarray(y), metric="euclidean", p=p, path=path)
+    for eps in (0.05, 0.002):
+        h = slope * eps * y[:, 0]  # hundreds of bits from one end of the columns to the other
+        v = theirs.transform(0, h, eps)
+        reach = (1e-12 if not single else 3e-6) / min(1.0, 20.0 * eps)
+        there = cupy.asarray(h)
+        found = cupy.asnumpy(ours.transform(0, there, eps, single=single))
+        assert np.abs(found - v).max() <= 4.0 * reach * eps
+        if path == "tiles":
+            f = cupy.asarray(v)
+            for one, other in zip(ours.entropy(0, f, there, eps, single=single), theirs.entropy(0, v, h, eps)):
+                np.testing.assert_allclose(cupy.asnumpy(one), other, rtol=40 * reach, atol=40 * reach)
+            found = ours.average(0, f, there, eps, cupy.asarray(y), single=single)
+            np.testing.assert_allclose(cupy.asnumpy(found), theirs.average(0, v, h, eps, y), rtol=40 * reach)
