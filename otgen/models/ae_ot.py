@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from ..devices import is_on_gpu
 from ..options import read_count
 from ..transport.semidiscrete import SemiDiscreteOT
 
@@ -75,8 +75,9 @@ class AEOT:
         before = self.map.progress
         self.map.set_params(progress=told if before is None else before)
         try:
-            # NumPy in float64 whatever the device: the map's file then holds no tensor's home.
-            self.map.fit(torch.as_tensor(codes).double().cpu().numpy(), resume=resume)
+            given = torch.as_tensor(codes).double()
+            there = is_on_gpu(self._like())  # the map is then fitted beside the autoencoder, else on the host
+            self.map.fit(given.to(self._like().device) if there else given.cpu().numpy(), resume=resume)
         finally:
             self.map.set_params(progress=before)
         self._fitted = True
@@ -119,7 +120,7 @@ class AEOT:
         seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device).item())
         found = self.map.sample(n, **self._angle(theta, quantile), seed=seed)
         like = self._like()
-        return torch.as_tensor(np.asarray(found), dtype=like.dtype, device=like.device)
+        return torch.as_tensor(found, dtype=like.dtype, device=like.device)
 
     def rejection_rate(self, *, theta: float | None = None, quantile: float | None = None, seed: int = 0) -> float:
         """The share of source points at which the map counts as jumping."""

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..devices import is_on_gpu
 from ..options import read_positive
 from ..transport.discrepancy import mmd_squared
 from ..transport.divergence import sinkhorn_divergence
@@ -92,7 +93,7 @@ class WAE(Autoencoder):
         if self.penalty == "gan":
             return F.softplus(-self.through("adversary", codes, (1,))).mean()
         x, y = self.gather(codes), self.gather(prior)
-        if not x.is_cuda:
+        if not is_on_gpu(x):
             x, y = x.cpu(), y.cpu()
         if self.penalty == "sinkhorn":
             return sinkhorn_divergence(x, y, eps=self.eps).to(codes.device)
