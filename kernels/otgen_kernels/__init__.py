@@ -14,6 +14,7 @@ kernel_sum    a^T K b of K_ij = k(x_i, y_j) for the kernels of MMD, its row and 
 kernel_forms  s^T K s for many labellings s of one cloud
 Cells         argmax_i <x, y_i> + h_i of many x and h: counted, or the few highest listed
 Lists         smoothed cells over listed sites: their masses and the Laplacian of these
+random_stream a seed's random numbers, made where an array lives
 sinkhorn_batch    many small entropic problems, each solved whole; sinkhorn_batch_gradient, plan_mass_batch beside it
 
 wasserstein_1d    W_p of sorted points on many lines; gradients_1d, potentials_1d, staircase, c_transform_1d beside it

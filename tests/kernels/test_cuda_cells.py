@@ -181,6 +181,7 @@ def test_sites_are_shared_by_blocks_only_where_rows_are_few(cupy) -> None:
 
 
 def test_rows_that_do_not_fit_are_copied_anew(rng, prepared, monkeypatch) -> None:
+    monkeypatch.setattr(cells, "WAVES", 0)
     x, y, h = problem(rng, 20, 300, 100)
     held = prepared(y).top(x, h, 3)
     monkeypatch.setattr(device, "most_shared", lambda: 128 * 1024)

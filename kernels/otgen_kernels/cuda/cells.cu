@@ -206,8 +206,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) top(const float* __restrict
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
     float* lists = room + STAGES * SITE_STAGE + (held ? d / SLICE : STAGES) * ROW_STAGE;
     for (int k = threadIdx.x; k < 2 * ROWS * keep; k += THREADS)
-        lists[k] = LOW, ((int*)lists)[2 * ROWS * keep + k] = 0;
-    __syncthreads();
+        lists[k] = LOW, ((int*)lists)[2 * ROWS * keep + k] = 0;  // seen by all after the first barrier of `scan`
     float* score = lists + (warp / 4 * ROWS + warp % 4 * 64 + g) * keep;
     int* index = (int*)score + 2 * ROWS * keep;
     float bar[8];
