@@ -110,6 +110,23 @@ def test_float32_keeps_its_digits_where_eps_is_tiny(cupy, rng, p):
         assert ours.rounding(eps, True) < 1e-3 and np.abs(found - wanted).max() < 2e-4 * eps
 
 
+@pytest.mark.parametrize(("d", "path"), [(2, "small"), (12, "products"), (2, "tiles")])
+def test_averages_and_gradients_in_float32_are_good_to_1e_4_at_any_eps(cupy, rng, d, path):
+    x, y = rng.normal(size=(70, d)), rng.normal(size=(90, d)) + 2.0
+    theirs = on_host.SoftPairs(x, y, metric="euclidean", p=2.0)
+    ours = soft.SoftPairs(cupy.asarray(x), cupy.asarray(y), metric="euclidean", p=2.0, path=path)
+    for eps in (10.0, 1.0, 1e-1, 1e-4):
+        h = eps * rng.normal(size=90)
+        f = theirs.transform(0, h, eps)
+        f_there, there = cupy.asarray(f), cupy.asarray(h)
+        wanted = theirs.gradient(0, f, h, eps)
+        found = cupy.asnumpy(ours.gradient(0, f_there, there, eps, single=True))
+        assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
+        wanted = theirs.average(0, f, h, eps, y)
+        found = cupy.asnumpy(ours.average(0, f_there, there, eps, cupy.asarray(y), single=True))
+        assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
+
+
 @pytest.mark.parametrize("single", [False, True])
 def test_few_rows_share_their_columns_out(cupy, rng, single):
     x, y, h = rng.normal(size=(2, 3)), rng.normal(size=(5000, 3)), rng.normal(size=5000)

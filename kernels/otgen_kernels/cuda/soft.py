@@ -37,6 +37,9 @@ MATRIX = 3
 COLUMNS = 16
 """Values or coordinates that one pass over the pairs sums."""
 
+MOST_ROUNDING = 3e-5
+"""Relative error of weights in float32 up to which averages and gradients, good to 1e-4, are made of them."""
+
 LOG2_E = float(np.log2(np.e))
 
 _HUGE = 40  # a matrix with entries of 2^40 or 2^-40 is scaled, lest float32 end
@@ -85,7 +88,8 @@ class _Soft:
     """Reductions in both directions: side 0 gives one value for each row by summing over columns, side 1 the other way.
 
     h holds the offsets of what is summed over, with its weights: h_j = g_j + eps log b_j. single asks for float32
-    arithmetic. near, bits and rough, which save the host some work, change nothing here.
+    arithmetic; sums of p log p, averages and gradients take float64 even so where eps is too small for it. near, bits
+    and rough, which save the host some work, change nothing here.
     """
 
     shape: tuple[int, int]
@@ -142,8 +146,12 @@ class _Soft:
 
     def rounding(self, eps: float, single: bool) -> float:
         """Return about how far, relatively, the terms of a sum are off by the arithmetic alone."""
-        unit = float(np.finfo(np.float32 if single else np.float64).eps)
-        return unit * (16.0 + self._stiffness(eps) * (self._tile_cost if single else self._largest_cost))
+        if single:
+            return self._rounding(eps, self._tile_cost, np.float32)
+        return self._rounding(eps, self._largest_cost, np.float64)
+
+    def _rounding(self, eps: float, cost: float, dtype: Any) -> float:
+        return float(np.finfo(dtype).eps) * (16.0 + self._stiffness(eps) * cost)
 
     def _stiffness(self, eps: float) -> float:
         return LOG2_E / float(scale_by_power(np.asarray(eps), -self._scale))
@@ -159,7 +167,9 @@ class _Soft:
     def _reduce(
         self, mode: int, side: int, h: Any, eps: float, single: bool, width: int = 0, values: Any = None
     ) -> Sums:
-        """Sums of the rows of a side, z in bits: one launch."""
+        """Sums of the rows of a side, z in bits: one launch; in float64 also where float32 weighs pairs poorly."""
+        if single and mode != TOTAL and self._rounding(eps, self._largest_cost, np.float32) > MOST_ROUNDING:
+            single = False
         n, m = self.shape[side], self.shape[1 - side]
         run, splits = shares(n, m)
         cupy = device.namespace()
