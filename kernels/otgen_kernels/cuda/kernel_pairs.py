@@ -1,4 +1,4 @@
-"""The pairs of two clouds under one kernel on the GPU: scaled to an extent of about 1 without a word to the host."""
+"""The pairs of two clouds under one kernel on the GPU, scaled to an extent of about 1 without asking the host."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ class Path(NamedTuple):
 class KernelPairs:
     """The pairs of x (n, d) and y (m, d), None for x itself, with weights a and b >= 0 (b None for a)."""
 
-    def __init__(
-        self, x: Any, y: Any, a: Any, b: Any, kernel: str, scales: np.ndarray, bandwidth: float
-    ) -> None:  # fmt: skip
+    def __init__(self, x: Any, y: Any, a: Any, b: Any, kernel: str, scales: np.ndarray, bandwidth: float) -> None:
         cupy, kind = device.namespace(), KINDS[kernel]
         clouds = [x] if y is None else [x, y]
         weights = [a] if y is None else [a, a if b is None else b]
