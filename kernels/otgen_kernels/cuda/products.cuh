@@ -14,45 +14,46 @@
 #define SITES 128
 #define SLICE 16
 #define STAGES 4
-#define PART(points) ((points) * 8 + 16)  // 8 coordinates of each; 16 floats more set the two parts on other banks
-#define SITE_STAGE (2 * PART(SITES) + SITES)  // two parts, and the terms
-#define ROW_STAGE (2 * PART(ROWS))
+#define PLANE(points) ((points) * 4 + 8)  // 4 coordinates of each; 8 floats more set the planes on other banks
+#define SITE_STAGE (4 * PLANE(SITES) + SITES)  // four planes, and the terms
+#define ROW_STAGE (4 * PLANE(ROWS))
 
 struct __align__(8) Two { float x, y; };
 
-// Starts the copy of coordinates first..first+15 of `points` points: (part, point, 8).
+// Starts the copy of coordinates first..first+15 of the points: (plane, point, 4), so that the 32 lanes of an operand,
+// 8 points by 4 coordinates, read 32 banks.
 template <int POINTS>
 __device__ __forceinline__ void copy_slice(float* stage, const float* from, int d, int first) {
+    const int plane = threadIdx.x % 4, point = threadIdx.x / 4;
+    float* to = stage + plane * PLANE(POINTS) + point * 4;
+    from += (long long)point * d + first + plane * 4;
     #pragma unroll
-    for (int t = threadIdx.x; t < POINTS * 4; t += THREADS) {
-        const int point = t / 4, quarter = t % 4;
-        copy_16(stage + quarter / 2 * PART(POINTS) + point * 8 + quarter % 2 * 4,
-                from + (long long)point * d + first + quarter * 4);
-    }
+    for (int p = 0; p < POINTS; p += THREADS / 4) copy_16(to + p * 4, from + (long long)p * d);
 }
 
-// c += the products of 8 coordinates. Which of them is k of the mma does not matter while both operands agree: lane t of
-// a quad has coordinates 2 t and 2 t + 1, one read, as k = t and t + 4.
-__device__ __forceinline__ void multiply(float (&c)[4][8][4], const float* rows, const float* sites, int g, int t) {
+// high + low = v to 2^-22 |v|, half of which goes to the cut of the tensor cores. Two integer additions, a mask and a
+// subtraction: the instruction that rounds to TF32 becomes twice as many, because of numbers that are not finite.
+__device__ __forceinline__ void halves(float v, float& high, float& low) {
+    high = __uint_as_float((__float_as_uint(v) + 0x1000u) & 0xffffe000u);
+    low = __uint_as_float(__float_as_uint(v - high) + 0x1000u);
+}
+
+// c += the products of 8 coordinates, two planes. rows and sites point to those of this lane, g and t of mma.cuh.
+__device__ __forceinline__ void multiply(float (&c)[4][8][4], const float* rows, const float* sites) {
     float a[4][4], a_low[4][4];
     #pragma unroll
     for (int m = 0; m < 4; m++)
         #pragma unroll
-        for (int half = 0; half < 2; half++) {
-            const Two v = *(const Two*)(rows + (16 * m + 8 * half + g) * 8 + 2 * t);
-            a[m][half] = v.x, a[m][half + 2] = v.y;
-            if (PASSES == 3) {
-                split_tf32(v.x, a[m][half], a_low[m][half]);
-                split_tf32(v.y, a[m][half + 2], a_low[m][half + 2]);
-            }
+        for (int k = 0; k < 4; k++) {
+            a[m][k] = rows[k / 2 * PLANE(ROWS) + (16 * m + k % 2 * 8) * 4];
+            if (PASSES == 3) halves(a[m][k], a[m][k], a_low[m][k]);
         }
     #pragma unroll
     for (int b = 0; b < 8; b++) {
-        const Two v = *(const Two*)(sites + (8 * b + g) * 8 + 2 * t);
-        float high[2] = {v.x, v.y}, low[2];
+        float high[2] = {sites[8 * b * 4], sites[PLANE(SITES) + 8 * b * 4]}, low[2];
         if (PASSES == 3) {
-            split_tf32(v.x, high[0], low[0]);
-            split_tf32(v.y, high[1], low[1]);
+            halves(high[0], high[0], low[0]);
+            halves(high[1], high[1], low[1]);
             // One term of all rows after the other: a sum is touched again four mma later.
             #pragma unroll
             for (int m = 0; m < 4; m++) mma_16x8x8(c[m][b], a_low[m], high);
@@ -69,7 +70,7 @@ __device__ __forceinline__ void multiply(float (&c)[4][8][4], const float* rows,
 template <typename Tile>
 __device__ __forceinline__ void scan(float* room, const float* x, const float* y, const float* term, int n, int d,
                                      int run, int held, Tile tile) {
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const int begin = blockIdx.y * run, end = min(begin + run, n), slices = d / SLICE;
     float* row_room = room + STAGES * SITE_STAGE;
     const float* own_x = x + (long long)blockIdx.x * ROWS * d;
@@ -83,7 +84,7 @@ __device__ __forceinline__ void scan(float* room, const float* x, const float* y
                 copy_slice<ROWS>(row_room + (held ? next_slice : next_stage) * ROW_STAGE, own_x, d, next_slice * SLICE);
             if (++next_slice == slices) {  // the terms come with the last slice: they are added to its sums
                 if (threadIdx.x < SITES / 4)
-                    copy_16(stage + 2 * PART(SITES) + threadIdx.x * 4, term + next_site + threadIdx.x * 4);
+                    copy_16(stage + 4 * PLANE(SITES) + threadIdx.x * 4, term + next_site + threadIdx.x * 4);
                 next_slice = 0, next_site += SITES;
             }
         }
@@ -110,15 +111,15 @@ __device__ __forceinline__ void scan(float* room, const float* x, const float* y
             stage = room + now * SITE_STAGE;
             const float* row_stage = row_room + (held ? slice : now) * ROW_STAGE;
             #pragma unroll
-            for (int part = 0; part < 2; part++)
-                multiply(c, row_stage + part * PART(ROWS) + warp % 4 * 64 * 8,
-                         stage + part * PART(SITES) + warp / 4 * 64 * 8, g, t);
+            for (int pair = 0; pair < 4; pair += 2)
+                multiply(c, row_stage + pair * PLANE(ROWS) + lane + warp % 4 * 64 * 4,  // lane = 4 g + t
+                         stage + pair * PLANE(SITES) + lane + warp / 4 * 64 * 4);
             now = (now + 1) % STAGES;
         }
-        const int first = warp / 4 * 64 + 2 * t;
+        const int first = warp / 4 * 64 + 2 * (lane % 4);
         #pragma unroll
         for (int b = 0; b < 8; b++) {
-            const Two v = *(const Two*)(stage + 2 * PART(SITES) + first + 8 * b);
+            const Two v = *(const Two*)(stage + 4 * PLANE(SITES) + first + 8 * b);
             #pragma unroll
             for (int m = 0; m < 4; m++) {
                 c[m][b][0] += v.x, c[m][b][1] += v.y;

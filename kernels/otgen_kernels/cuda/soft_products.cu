@@ -8,9 +8,9 @@
 //   1 add (the term), 1 max, 1 subtract, 1 multiply, 1 ex2, 1 add
 // behind 3 d products; at d = 64 the tensor cores take 192 a pair, 1,024 a cycle at their peak: 5.3 pairs a cycle,
 // against 16 of the ex2 unit and 21 of the issue: 1.2e12 pairs/s on 132 SMs of 1.755 GHz, and about 0.6 of that for
-// mma.sync. Rounding: 2^-22 of 2 k |x_i| |y_j| and of the terms by the split; and a tensor core cuts what it sums where
-// float32 rounds it, 3 d / 8 times, each by 2^-23 of the sum at most: in all 2^-20 at d = 64, mostly of one sign. Powers
-// are added up in float32 sixteen at a time, in float64 beyond.
+// mma.sync. Rounding: 2^-22 of 2 k |x_i| |y_j| and of the terms by the split; and a tensor core cuts what it sums
+// where float32 rounds it, 3 d / 8 times, each by 2^-23 of the sum at most: in all about 2^-20 at d = 64, mostly of one
+// sign. Powers are added up in float32 sixteen at a time, in float64 beyond.
 #include "soft.cuh"
 #include "fast.cuh"
 #define PASSES 3
@@ -68,7 +68,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) total(const float* __restri
         const long long i = (long long)blockIdx.x * ROWS + own, at = (long long)blockIdx.y * rows + i;
         if (t != 0 || warp >= 4 || i >= rows) continue;
         const float p = float(other[ROWS + own]), most = fmaxf(p, peak[r]);
-        totals[at] = sum[r] * double(fast_exp2((peak[r] - most) * scale)) + other[own] * double(fast_exp2((p - most) * scale));
+        totals[at] = sum[r] * double(fast_exp2((peak[r] - most) * scale))
+                   + other[own] * double(fast_exp2((p - most) * scale));
         peaks[at] = twice * (double(most) + *top - halves[i]);
     }
 }

@@ -10,7 +10,7 @@ from ..costs import Cost
 from . import device
 
 ROWS, COLUMNS, SLICE, STAGES = 256, 128, 16, 4  # of products.cuh
-COLUMN_STAGE, ROW_STAGE = 2 * (COLUMNS * 8 + 16) + COLUMNS, 2 * (ROWS * 8 + 16)  # floats
+COLUMN_STAGE, ROW_STAGE = 4 * (COLUMNS * 4 + 8) + COLUMNS, 4 * (ROWS * 4 + 8)  # floats
 
 FAR, PADDED = -1e30, -2e30
 """Terms of columns without weight, and of those that are not there."""

@@ -30,7 +30,7 @@
 #define WORDS ((D + 4) / 4 * 4)  // of a column: coordinates, offset, room up to 16 bytes
 #define USUAL (FORM == SQUARES ? ROOT : IDENTITY)
 #define ENOUGH 1.0995116e12f     // 2^40
-// One power in so many, a divisor of UNROLLED, where the special-function unit is what a pair waits for; never where it is not.
+// One power in so many (a divisor of UNROLLED) where the special-function unit is what a pair waits for, else none.
 #define EXP2_BY_FMA (FORM == BILINEAR ? (D == 2 ? 8 : D == 3 ? 16 : 1024) : FORM == SQUARES && D <= 3 ? 8 : 1024)
 
 __device__ __forceinline__ float fast_power(float s, int shape, float q) {
@@ -89,8 +89,8 @@ __device__ __forceinline__ void add_up(const float* columns, const float (&row)[
     }
 }
 
-// x (n, D) and y (m, D) in their order, with the centres (tiles, D) of runs of 128 and for y their half widths;
-// order (m,) is where a column's h stands. Block (i, s) takes `run` tiles and writes row s of peaks, totals (splits, n).
+// x (n, D) and y (m, D) in their order, with the centres (tiles, D) of runs of 128 and for y their half widths; order
+// (m,) is where a column's h stands. Block (i, s) takes `run` tiles and writes row s of peaks, totals (splits, n).
 extern "C" __global__ void __launch_bounds__(128, 8) total(const double* __restrict__ x,
         const double* __restrict__ x_centres, const double* __restrict__ y, const double* __restrict__ y_centres,
         const double* __restrict__ y_widths, const double* __restrict__ h, const int* __restrict__ order, int n, int m,
