@@ -78,10 +78,29 @@ def test_collectives_see_their_whole_warp(run):
 def test_arrays_of_host_and_device_do_not_mix():
     cupy = emulated.module()
     x, y = cupy.ones(3), np.ones(3)
-    for mixed in (lambda: x + y, lambda: np.add(y, x), lambda: np.concatenate([x, y]), lambda: cupy.dot(x, y)):
+    one = np.array(2.0)
+    for mixed in (lambda: x + y, lambda: np.add(y, x), lambda: np.concatenate([x, y]), lambda: cupy.dot(x, y),
+                  lambda: x * one, lambda: np.maximum(one, x)):  # fmt: skip
         with pytest.raises(TypeError, match="an array of NumPy among those of the device"):
             mixed()
     total = (2.0 * x + np.float64(1.0)).sum()
     assert isinstance(total, cupy.ndarray) and total.shape == () and float(total) == 9.0
     assert isinstance(np.concatenate([x, x]), cupy.ndarray) and isinstance(cupy.asnumpy(x), np.ndarray)
     assert "cupy" not in sys.modules or not isinstance(cupy.asnumpy(x), cupy.ndarray)
+
+
+def test_entries_of_the_device_stay_there_and_what_cupy_refuses_is_refused():
+    cupy = emulated.module()
+    x = cupy.arange(3)
+    for entry in (x[1], next(iter(x)), x.mean(), x.argmax(), np.float64(1.0) * x[1], np.float64(1.0) <= x[1]):
+        assert isinstance(entry, cupy.ndarray) and entry.shape == ()
+    with pytest.raises(ValueError, match="cannot be used for fill"):
+        x[:] = np.arange(3)
+    with pytest.raises(TypeError, match="no index"):
+        _ = [0, 1, 2][x[1]]
+    with pytest.raises(NotImplementedError, match="accumulate"):
+        np.maximum.accumulate(x)
+    with pytest.raises(RuntimeError, match="more shared memory"):
+        cupy.RawModule(code=source.text("prefix"), options=()).get_function("carries")(
+            (1,), (256,), (np.int32(0),), shared_mem=40 * 1024
+        )

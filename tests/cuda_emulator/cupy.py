@@ -40,7 +40,7 @@ def _bare(value: Any) -> Any:
         return value.view(np.ndarray)
     if isinstance(value, (tuple, list)):
         return type(value)(_bare(v) for v in value)
-    if isinstance(value, np.ndarray) and value.ndim:
+    if isinstance(value, np.ndarray):  # one without dimensions too; a number of NumPy is none
         raise TypeError(f"Unsupported type {type(value)}: an array of NumPy among those of the device")
     return value
 
@@ -55,8 +55,11 @@ def _ours(value: Any) -> Any:
     return value
 
 
+COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
+
+
 class ndarray(np.ndarray):
-    """An array of the device: results are too, numbers included."""
+    """An array of the device: results are too, numbers and single entries included."""
 
     __array_priority__ = 100.0  # pyright: ignore[reportAssignmentType]
 
@@ -65,6 +68,10 @@ class ndarray(np.ndarray):
         return Device()
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "accumulate":
+            raise NotImplementedError(f"`cupy_{ufunc.__name__}.accumulate` is not supported yet")
+        if ufunc.__name__ in COMPARISONS:  # NumPy makes an array of its own number on their left
+            inputs = tuple(i[()] if type(i) is np.ndarray and i.ndim == 0 else i for i in inputs)
         if options.get("where", True) is not True:
             raise TypeError(f"Wrong arguments {options}: CuPy's functions know no where=")
         if "out" in options:
@@ -83,6 +90,32 @@ class ndarray(np.ndarray):
             return getattr(module(), function.__name__)(*inputs, **options)
         return _ours(function(*_bare(tuple(inputs)), **{k: _bare(v) for k, v in options.items() if k != "like"}))
 
+    def __getitem__(self, index: Any) -> Any:
+        return _ours(super().__getitem__(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if type(value) is np.ndarray and value.size != 1:
+            raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
+        super().__setitem__(index, value)
+
+    def __index__(self) -> int:
+        raise TypeError("an array of the device is no index: call int()")
+
+    def __iter__(self) -> Any:
+        return map(self.__getitem__, range(len(self)))
+
+    def mean(self, *arguments: Any, **options: Any) -> Any:
+        return _ours(self.view(np.ndarray).mean(*arguments, **options))
+
+    def std(self, *arguments: Any, **options: Any) -> Any:
+        return _ours(self.view(np.ndarray).std(*arguments, **options))
+
+    def argmax(self, *arguments: Any, **options: Any) -> Any:
+        return _ours(self.view(np.ndarray).argmax(*arguments, **options))
+
+    def argmin(self, *arguments: Any, **options: Any) -> Any:
+        return _ours(self.view(np.ndarray).argmin(*arguments, **options))
+
     def get(self) -> np.ndarray:
         return self.view(np.ndarray).copy()
 
@@ -91,9 +124,13 @@ def asnumpy(value: Any) -> np.ndarray:
     return value.get() if isinstance(value, ndarray) else np.asarray(value)
 
 
+UNASKED_SHARED = 32 * 1024
+"""Bytes of dynamic shared memory that a kernel has without asking: 48 KB, less its static memory, taken for 16 KB."""
+
+
 class _Kernel:
     def __init__(self, file: str, macros: compiler.MACROS, name: str) -> None:
-        self._meant, self.max_dynamic_shared_size_bytes = (file, macros, name), 48 * 1024
+        self._meant, self.max_dynamic_shared_size_bytes = (file, macros, name), UNASKED_SHARED
 
     def __call__(self, grid: Any, block: Any, arguments: tuple, *, shared_mem: int = 0) -> None:
         if shared_mem > self.max_dynamic_shared_size_bytes:

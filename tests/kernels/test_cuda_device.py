@@ -26,6 +26,10 @@ def test_what_fits_is_launched(cupy):
     launch(cupy, grid=(0,))  # no blocks, no work
 
 
+def test_shared_memory_near_48_kb_is_asked_for(cupy):
+    PROGRAM("c_transform_merge", (1,), (256,), *arguments(cupy), shared=40 * 1024)  # static memory counts too
+
+
 @pytest.mark.parametrize(
     ("other", "error", "match"),
     [

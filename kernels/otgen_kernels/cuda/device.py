@@ -7,6 +7,7 @@ the error names its kernel.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from functools import cache
@@ -18,7 +19,7 @@ from . import source
 
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
 MOST_THREADS = 1024
-USUAL_SHARED = 48 * 1024  # bytes; beyond, a kernel has to be allowed more
+USUAL_SHARED = 16 * 1024  # bytes; a kernel has 48 KB, its static memory among them, and must be allowed more
 
 Macros = tuple[tuple[str, int | str], ...]
 
@@ -74,7 +75,7 @@ def _module(device: int, file: str, macros: Macros) -> Any:
 def _check_shape(where: str, grid: tuple[int, ...], block: tuple[int, ...]) -> None:
     if any(size > most for size, most in zip(grid, MOST_BLOCKS)):
         raise ValueError(f"{where}: a grid may have {MOST_BLOCKS} blocks; got {grid}.")
-    threads = int(np.prod(block))
+    threads = math.prod(block)
     if not 0 < threads <= MOST_THREADS or threads % 32:
         raise ValueError(f"{where}: a block has whole warps of 32, {MOST_THREADS} threads at most; got {block}.")
 
