@@ -18,7 +18,9 @@ import gc
 import json
 import re
 import statistics
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,7 +55,7 @@ def measure(case: gpu_cases.Case, chip: gpu_cases.Chip) -> dict[str, Any]:
     for name, make in {"otgen": case.otgen, **case.peers}.items():
         try:
             call = make()
-            if name == "otgen" and case.once:
+            if case.once:
                 start = time.perf_counter()
                 answer = call()
                 chip.wait()
@@ -106,7 +108,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the file of the figures")
     given = parser.parse_args()
     chip, console = gpu_cases.Chip.present(), Console()
-    records = []
+    records, failed = [], []
     described = machine.describe(("torch", "cupy-cuda13x", "cupy-cuda12x", "pykeops", "geomloss", "flash-sinkhorn"))
     document = {**described, "gpu": chip.facts(), "scale": given.scale, "records": records}
     slug = re.sub(r"[^a-z0-9]+", "-", chip.name.lower()).strip("-")
@@ -114,10 +116,17 @@ def main() -> None:
     for case in gpu_cases.cases(chip, given.scale):
         if given.only and not any(word in case.name for word in given.only):
             continue
-        records.append(measure(case, chip))
+        try:
+            records.append(measure(case, chip))
+        except Exception:  # the rows after it are still worth their device time
+            traceback.print_exc()
+            failed.append(case.name)
+            continue
         out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")  # a run cut short keeps its rows
         console.print(f"{case.name}: {records[-1]['runs']['otgen']}", highlight=False)
     show(document, console)
+    if failed:
+        sys.exit(f"failed: {'; '.join(failed)}")
 
 
 if __name__ == "__main__":

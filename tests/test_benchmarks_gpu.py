@@ -51,3 +51,18 @@ def test_the_script_names_its_options(gpu, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         gpu.main()
     assert "--only" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cupy", ["forwards"], indirect=True)
+def test_a_row_that_fails_does_not_take_the_others_with_it(gpu, monkeypatch, tmp_path, capsys):
+    def measured(case, chip):
+        if "argmax" in case.name:
+            raise RuntimeError("no such luck")
+        return {"case": case.name, "roof": 0.0, "runs": {"otgen": {"seconds": 1.0}}, "targets": []}
+
+    monkeypatch.setattr(gpu, "measure", measured)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--scale", "1e-6", "--out", str(tmp_path / "found.json")])
+    with pytest.raises(SystemExit, match="failed: argmax"):
+        gpu.main()
+    assert "no such luck" in capsys.readouterr().err
+    assert len(json.loads((tmp_path / "found.json").read_text())["records"]) == 7
