@@ -95,9 +95,12 @@ bench-discrepancies: $(VENV)/dev.stamp
 # without a device these stop at once.
 GPU_PYTHON ?= python3
 GPU_TESTS := $(wildcard tests/kernels/test_cuda_*.py tests/transport/test_*device*.py) tests/test_devices.py
+# What needs no device is tested elsewhere; most of the rest is one core's compiling, so several share the device.
+GPU_TESTS := $(filter-out tests/kernels/test_cuda_sources.py,$(GPU_TESTS))
+GPU_PYTEST = $(shell $(GPU_PYTHON) -c 'import xdist' 2>/dev/null && printf %s '-n 8 --dist loadfile')
 
 gpu-test:
-	OTGEN_TEST_GPU=1 PYTHONPATH=$(CURDIR):$(CURDIR)/kernels $(GPU_PYTHON) -m pytest -q $(GPU_TESTS)
+	OTGEN_TEST_GPU=1 PYTHONPATH=$(CURDIR):$(CURDIR)/kernels $(GPU_PYTHON) -m pytest -q $(GPU_PYTEST) $(GPU_TESTS)
 
 gpu-bench:
 	PYTHONPATH=$(CURDIR):$(CURDIR)/kernels $(GPU_PYTHON) benchmarks/gpu.py
