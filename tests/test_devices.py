@@ -93,7 +93,7 @@ def test_memory_that_runs_out_is_given_back_once_and_then_told(cupy, monkeypatch
     def greedy(x, rng=None, times=2):
         calls.append(x)
         if len(calls) < times:
-            raise cupy.cuda.memory.OutOfMemoryError("Out of memory allocating 8,000,000 bytes")
+            raise cupy.cuda.memory.OutOfMemoryError(8_000_000, 0)
         return "done"
 
     x = cupy.zeros((3, 2))

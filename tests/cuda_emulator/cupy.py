@@ -169,7 +169,8 @@ class _Stream:
 
 
 class OutOfMemoryError(MemoryError):
-    pass
+    def __init__(self, size: int, total: int, limit: int = 0) -> None:
+        super().__init__(f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes).")
 
 
 class _Pool:

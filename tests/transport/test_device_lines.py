@@ -226,7 +226,7 @@ def test_an_update_that_ran_out_of_memory_counts_once(cupy, monkeypatch):
     def failing(*arguments):
         calls.append(arguments)
         if len(calls) == 3:
-            raise cupy.cuda.memory.OutOfMemoryError("Out of memory allocating 192 bytes")
+            raise cupy.cuda.memory.OutOfMemoryError(192, 0)
         return honest(*arguments)
 
     monkeypatch.setattr(moments._Sums, "of", failing)
