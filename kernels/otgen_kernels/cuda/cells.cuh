@@ -1,8 +1,5 @@
 // What the kernels of cells share: scores are float32, descending, of equal ones the lowest index first.
-#ifndef OTGEN_EMULATED
-#define DYNAMIC_SHARED(type, name) extern __shared__ __align__(16) unsigned char name##_bytes[]; \
-    type* name = (type*)name##_bytes
-#endif
+#include "dynamic.cuh"
 
 #define FULL 0xffffffffu
 #define LOW (-1e30f)

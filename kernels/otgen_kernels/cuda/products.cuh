@@ -1,13 +1,10 @@
 // Products of tiles in high dimension on tensor cores, in split TF32, handed over in registers: c = <x_i, y_j> + t_j.
 //
-// The main loop of cells.cu, where its arithmetic is reckoned; PASSES is the number of products: 3 of a split, or 1.
+// Its arithmetic is reckoned in cells.cu. PASSES is the number of products: 3 of a split, or 1.
 #include "copy.cuh"
 #include "mma.cuh"
 
-#ifndef OTGEN_EMULATED
-#define DYNAMIC_SHARED(type, name) extern __shared__ __align__(16) unsigned char name##_bytes[]; \
-    type* name = (type*)name##_bytes
-#endif
+#include "dynamic.cuh"
 
 #define THREADS 256
 #define ROWS 256

@@ -8,10 +8,7 @@
 #include "soft_batch_proof.cuh"
 #include "soft_batch_solve.cuh"
 
-#ifndef OTGEN_EMULATED
-#define DYNAMIC_SHARED(type, name) extern __shared__ __align__(16) unsigned char name##_bytes[]; \
-    type* name = (type*)name##_bytes
-#endif
+#include "dynamic.cuh"
 
 // The indices of positive weights, in order, by one warp; returns how many, which all are told.
 __device__ __noinline__ int list_positive(int size, const double* weights, int* at, int* count) {
