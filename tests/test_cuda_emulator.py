@@ -16,6 +16,11 @@ extern "C" __global__ void past_the_end(float* out, int n) { out[n + threadIdx.x
 extern "C" __global__ void writes_input(const float* in) { const_cast<float*>(in)[0] = 5.0f; }
 extern "C" __global__ void divided(int n) { if (threadIdx.x < n) __syncthreads(); }
 extern "C" __global__ void half_a_warp(float* out) { if (threadIdx.x < 16) out[0] = __shfl_sync(0xffffffffu, 1.0f, 0); }
+extern "C" __global__ void unwritten(int n, float* out) {
+    __shared__ float seen[64];
+    if (threadIdx.x < n) seen[threadIdx.x] = 1.0f;
+    out[threadIdx.x] = seen[threadIdx.x];
+}
 extern "C" __global__ void racing(int* out) {
     __shared__ int seen[64];
     seen[threadIdx.x] = threadIdx.x;
@@ -67,6 +72,13 @@ def test_a_race_shows_in_one_order_at_least_and_a_wait_ends_it(run, monkeypatch)
         run("racing", 64, out)
         races.append((out != wanted).any())
     assert any(races)
+
+
+def test_shared_memory_that_was_not_written_is_not_zero(run):
+    out = np.zeros(64, np.float32)
+    for written in (64, 40):  # nor what the launch before has left
+        run("unwritten", 64, written, out)
+        np.testing.assert_array_equal(np.isnan(out), np.arange(64) >= written)
 
 
 def test_collectives_see_their_whole_warp(run):

@@ -20,7 +20,8 @@ static dim3 blockDim, gridDim;
 #define __device__
 #define __constant__ static const
 #define __forceinline__ inline __attribute__((always_inline))
-#define __shared__ static
+#define __shared__ static __attribute__((section("shared_memory")))  // between the two below, if there is any
+extern "C" __attribute__((weak, visibility("hidden"))) char __start_shared_memory[], __stop_shared_memory[];
 #define __launch_bounds__(...)
 #define __noinline__ __attribute__((noinline))
 #define __align__(n) __attribute__((aligned(n)))
@@ -169,7 +170,8 @@ static const char* launch(void (*run)(void**), const unsigned* grid, const unsig
     for (unsigned long long k = 0; k < blocks && !problem[0]; k++) {
         const unsigned long long b = backwards ? blocks - 1 - k : k;
         blockIdx = {(unsigned)(b % grid[0]), (unsigned)(b / grid[0] % grid[1]), (unsigned)(b / grid[0] / grid[1])};
-        memset(dynamic, 0xff, shared);
+        memset(dynamic, 0xff, shared);  // NaN, as what blocks before have left may be
+        if (__start_shared_memory) memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
         block(backwards);
     }
     free(dynamic);
