@@ -1,14 +1,17 @@
 # make demo   set up .venv, run the main job on generated input, write pictures and a report under runs/demo/
 # make test   set up .venv with the dev extras, run all tests
+# make soak   random problems and faults against oracles for 10 minutes; make soak SECONDS=60 SEED=1, or CASE=7 for one again
 # make check  lint, format, types, and the pre-commit configuration
-# make bench  the benchmark of the exact solver beside POT, into the README
-# make bench-entropic  that of entropic transport; installs its peers (GeomLoss, KeOps, OTT-JAX) into .venv first
-# make bench-semidiscrete  that of semi-discrete transport; installs its peer sdot into .venv/sdot first, if there is a Python >= 3.12
-# make bench-discrepancies  that of MMD, energy, sliced, Gaussian and pairwise distances
-# make bench-training  what the training loop adds to a plain one
-# make bench-models  the generative models, trained by their presets for CPUs and judged: hours
+# make bench  every benchmark beside the peers that are installed, into benchmarks/results/ and benchmarks/REPORT.md: hours
+# make bench QUICK=1  the small cases of each, into runs/bench/REPORT.md: some ten minutes
+# make bench-report  benchmarks/REPORT.md, its plots and the README's ratios from benchmarks/results/ as it is
+# make bench-NAME  one of them: exact, entropic, semidiscrete, discrepancies, training, models; entropic and semidiscrete
+#                  install their peers into .venv first (GeomLoss, KeOps, OTT-JAX; sdot, if there is a Python >= 3.12)
+# make notebooks  notebooks/*.ipynb of their sources, run: half an hour; MNIST from OTGEN_DATA, or: make notebooks N='01 04'
 # make gpu-test   the tests of the CUDA kernels on a GPU, with whatever Python has CuPy: make gpu-test GPU_PYTHON=python3
 # make gpu-bench  its benchmarks beside the peers that are installed, into benchmarks/results/gpu-*.json
+# make wheel  build the wheel and the sdist into dist/
+# make wheel-test  install that wheel with its extra validate in an empty environment, and run otgen validate --quick there
 # make clean  remove .venv, runs/ and caches
 # Another interpreter: make PYTHON=/path/to/python3.12 demo
 
@@ -36,7 +39,7 @@ export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/numba-$(shell cat /dev/null $(KERNEL
 
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check bench bench-entropic bench-semidiscrete bench-discrepancies bench-training bench-models gpu-test gpu-bench clean
+.PHONY: help demo test soak check bench bench-report bench-exact bench-entropic bench-semidiscrete bench-discrepancies bench-training bench-models notebooks gpu-test gpu-bench wheel wheel-test clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -66,6 +69,12 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
+SECONDS := 600
+SEED := 0
+
+soak: $(VENV)/dev.stamp
+	PYTHONPATH=tests $(VENV)/bin/python -m soak --seconds $(SECONDS) --seed $(SEED) $(if $(CASE),--case $(CASE))
+
 # The hooks repeat the three commands above them; pyright, the slow one, is not run twice.
 check: $(VENV)/dev.stamp
 	ruff check
@@ -74,22 +83,22 @@ check: $(VENV)/dev.stamp
 	@if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then SKIP=pyright pre-commit run --all-files; fi
 
 bench: $(VENV)/dev.stamp
-	$(VENV)/bin/python benchmarks/exact.py --readme
+	$(VENV)/bin/python benchmarks/run_all.py $(if $(QUICK),--quick)
 
+bench-report: $(VENV)/dev.stamp
+	$(VENV)/bin/python benchmarks/write_report.py
+
+bench-exact bench-discrepancies bench-training bench-models: $(VENV)/dev.stamp
 bench-entropic: $(VENV)/bench.stamp
-	$(VENV)/bin/python benchmarks/entropic.py --readme
-
 bench-semidiscrete: $(VENV)/dev.stamp $(VENV)/sdot.stamp
-	$(VENV)/bin/python benchmarks/semidiscrete.py --readme
+bench-exact bench-entropic bench-semidiscrete bench-discrepancies bench-training bench-models:
+	$(VENV)/bin/python benchmarks/$(@:bench-%=%).py
+	$(VENV)/bin/python benchmarks/write_report.py
 
-bench-training: $(VENV)/dev.stamp
-	$(VENV)/bin/python benchmarks/training.py --readme
+N :=
 
-bench-models: $(VENV)/dev.stamp
-	$(VENV)/bin/python benchmarks/models.py --readme
-
-bench-discrepancies: $(VENV)/dev.stamp
-	$(VENV)/bin/python benchmarks/discrepancies.py --readme
+notebooks: $(VENV)/dev.stamp
+	$(VENV)/bin/python notebooks/build.py $(N)
 
 # On a GPU the machine's own Python is used as it is: its CuPy and torch fit its driver. Nothing is skipped silently:
 # without a device these stop at once.
@@ -105,6 +114,19 @@ gpu-test:
 gpu-bench:
 	PYTHONPATH=$(CURDIR):$(CURDIR)/kernels $(GPU_PYTHON) benchmarks/gpu.py
 
+# hatchling itself, not pip: it builds from the tree without an environment of its own, hence without network.
+wheel: $(VENV)/dev.stamp
+	rm -rf dist
+	$(VENV)/bin/python -m hatchling build -t sdist -t wheel -d dist
+
+# Nothing of the checkout is on the path there: no editable install, no PYTHONPATH, no kernel cache, an empty folder.
+wheel-test: wheel
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && unset PYTHONPATH NUMBA_CACHE_DIR && \
+	mkdir "$$folder/empty" && $(VENV)/bin/python -m venv "$$folder/venv" && \
+	"$$folder/venv/bin/python" -m pip --disable-pip-version-check install --quiet --constraint constraints.txt \
+	    "$$(ls "$(CURDIR)"/dist/otgen-*.whl)[validate]" && \
+	cd "$$folder/empty" && "$$folder/venv/bin/python" -m otgen validate --quick
+
 $(VENV)/sdot.stamp: $(VENV)/made.stamp
 	@if test -z "$(SDOT_PYTHON)"; then echo "no Python >= 3.12 was found for sdot, which is left out; or: make SDOT_PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
 	elif "$(SDOT_PYTHON)" -m venv $(VENV)/sdot && $(VENV)/sdot/bin/python -m pip --disable-pip-version-check install --quiet sdot==2026.10.22.1 'jax>=0.7,<0.9'; then touch $@; \
@@ -112,4 +134,4 @@ $(VENV)/sdot.stamp: $(VENV)/made.stamp
 
 clean:
 	rm -rf $(VENV) runs dist build .pytest_cache .ruff_cache .hypothesis
-	find otgen kernels tests benchmarks -name __pycache__ -type d -exec rm -rf {} +
+	find otgen kernels tests benchmarks notebooks -name __pycache__ -type d -exec rm -rf {} +

@@ -28,7 +28,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the benchmark; cases of one `row` share a line of the README, as ranges."""
+    """One row of the benchmark; cases of one `row` share a line of the report, as ranges."""
 
     name: str
     row: str

@@ -16,8 +16,6 @@ import report
 from cases import Case
 from rich.console import Console
 
-README = Path(__file__).resolve().parents[1] / "README.md"
-
 
 @dataclass(frozen=True)
 class Suite:
@@ -31,7 +29,6 @@ class Suite:
     measure: Callable[[Case], dict[str, Any]]
     packages: tuple[str, ...] = ()  # peers, whose versions are told besides those of machine.PACKAGES
     elsewhere: Callable[[], dict[str, str | None]] = dict  # versions of peers that another interpreter runs
-    readme: Path = README
 
 
 def main(suite: Suite, arguments: list[str] | None = None) -> None:
@@ -43,10 +40,6 @@ def main(suite: Suite, arguments: list[str] | None = None) -> None:
     if options.show and document is None:
         raise SystemExit(f"error: nothing to show, {out} does not exist. Run without --show first.")
     saved = everything or options.merge or options.out
-    if options.readme and not saved and not out.exists():
-        raise SystemExit(
-            f"error: --readme needs {out}, which only a run of all cases writes. Add --merge or --out FILE."
-        )
     if not options.show:
         all_cases = suite.cases()
         selected = [case for case in all_cases if (case.quick or not options.quick) and (options.only in case.name)]
@@ -60,11 +53,6 @@ def main(suite: Suite, arguments: list[str] | None = None) -> None:
             _say("not written: only a part was measured; --merge puts it into the JSON, --out FILE elsewhere")
     assert document is not None
     report.show(document, suite.block, Console(width=None if sys.stdout.isatty() else 200))
-    if options.readme:
-        figures = load(out)
-        if figures is None:
-            raise SystemExit(f"error: the README is as it was, {out} does not exist. Run all cases to their end.")
-        report.write_readme(suite.readme, figures, suite.block)
 
 
 def run(suite: Suite, selected: Iterable[Case], previous: dict[str, Any] | None = None) -> tuple[dict[str, Any], bool]:
@@ -147,7 +135,6 @@ def _parser(suite: Suite) -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help=f"only {suite.quick}")
     parser.add_argument("--only", default="", metavar="SUBSTRING", help="only the cases with this in their name")
     parser.add_argument("--merge", action="store_true", help="update the measured cases in the JSON, keep the others")
-    parser.add_argument("--readme", action="store_true", help="rewrite the table of the README from the JSON")
     parser.add_argument("--show", action="store_true", help="measure nothing, print the JSON as a table")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write (and merge into, show) this file instead")
     return parser

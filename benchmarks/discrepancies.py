@@ -1,7 +1,7 @@
 """The benchmark of MMD, energy, sliced, Gaussian and pairwise distances: otgen and its peers, each in its own process.
 
 python benchmarks/discrepancies.py            all cases: a table, benchmarks/results/discrepancies.json
-python benchmarks/discrepancies.py --readme   the same, and the table of the README
+python benchmarks/write_report.py       then puts them into benchmarks/REPORT.md and the README
 python benchmarks/discrepancies.py --only MMD    also: energy, sliced, permutations, Frechet, pairwise
 
 Peers that would take hours, or more memory than there is, do a part of the work and count with the whole (their row

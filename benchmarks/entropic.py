@@ -1,7 +1,7 @@
 """The benchmark of entropic transport: otgen and its peers in one run, each solve in a process of its own.
 
 python benchmarks/entropic.py            all cases: a table, benchmarks/results/entropic.json
-python benchmarks/entropic.py --readme   the same, and the table of the README
+python benchmarks/write_report.py       then puts them into benchmarks/REPORT.md and the README
 
 `make bench-entropic` installs the peers first: pip install -e '.[bench]' --constraint constraints.txt. A peer that is
 not installed is a line that says so. A peer is cut off after PEER_LIMIT seconds, which then count as its time.

@@ -1,7 +1,7 @@
 """The benchmark of the exact solver: otgen and its peers in one run, each solve in a process of its own.
 
 python benchmarks/exact.py            all cases: a table, benchmarks/results/exact.json
-python benchmarks/exact.py --readme   the same, and the table of the README
+python benchmarks/write_report.py       then puts them into benchmarks/REPORT.md and the README
 """
 
 from __future__ import annotations

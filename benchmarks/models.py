@@ -2,7 +2,7 @@
 
 python benchmarks/models.py                       every row: a table, benchmarks/results/models.json
 python benchmarks/models.py --only mnist/vae      one row (repeatable); --merge keeps the others of the file
-python benchmarks/models.py --readme              the tables of the README too
+python benchmarks/write_report.py                 then puts them into benchmarks/REPORT.md
 
 A run lies in runs/models/DATA/MODEL: one that was killed is gone on with, one that is finished is judged again, and its
 seconds are those of its training, whatever else the machine did then; `load`, `commit` and `date` are of the judging.
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import machine
-from models_table import machine_line, render, write_readme
+from models_table import markdown
 
 from otgen import judge, runs
 from otgen.judge_pictures import draw
@@ -72,7 +72,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=ROWS, metavar="DATA/MODEL", help=", ".join(ROWS))
     parser.add_argument("--merge", action="store_true", help="keep the other rows of the file")
-    parser.add_argument("--readme", action="store_true", help="write the tables of the README")
     parser.add_argument("--runs", type=Path, default=FOLDER, help="the folder of the runs")
     parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args()
@@ -84,9 +83,7 @@ def main() -> None:
         ordered = [kept[name] for name in ROWS if name in kept]
         document = {"machine": facts, "records": ordered}
         given.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        print(render(ordered, machine_line(document)), flush=True)
-    if given.readme:
-        write_readme(machine.ROOT / "README.md", json.loads(given.out.read_text()))
+        print(markdown(document), flush=True)
 
 
 if __name__ == "__main__":

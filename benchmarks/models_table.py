@@ -1,14 +1,10 @@
-"""The figures of the generative models as tables of the README, and what they were to show."""
+"""The figures of the generative models as tables of Markdown, and what they were to show."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
-from report import replace_block
-
-BEGIN, END = "<!-- bench:models -->", "<!-- /bench:models -->"
 NAMES = {
     "ae": "AE (its reconstructions)", "vae": "VAE", "wae-mmd": "WAE-MMD", "wae-gan": "WAE-GAN", "aeot": "AE-OT",
     "wgan-gp": "WGAN-GP", "iwgan": "iWGAN",
@@ -27,19 +23,10 @@ def tables(records: Records) -> str:
     return "\n\n".join(parts)
 
 
-def render(records: Records, facts: str) -> str:
-    """The block of the README without its marks."""
-    return f"{tables(records)}\n\nFrom `benchmarks/results/models.json`: {facts}"
-
-
-def write_readme(path: Path, document: dict[str, Any]) -> None:
-    """Replace the block between the marks. Raises ValueError where the marks are missing."""
-    replace_block(path, BEGIN, END, readme_block(document))
-
-
-def readme_block(document: dict[str, Any]) -> str:
-    """The block of the README, both marks included."""
-    return f"{BEGIN}\n{render(document['records'], machine_line(document))}\n{END}"
+def markdown(document: dict[str, Any]) -> str:
+    """The tables, and where and on what they were measured."""
+    facts = machine_line(document)
+    return f"{tables(document['records'])}\n\nFrom `benchmarks/results/models.json`: {facts}"
 
 
 def machine_line(document: dict[str, Any]) -> str:

@@ -1,11 +1,9 @@
-"""The figures as a table in the terminal and as a block of the README; both show only what the JSON holds."""
+"""The figures as a table in the terminal and as one of Markdown; both show only what the JSON holds."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,23 +14,13 @@ from targets import seconds, speed_ratio
 
 @dataclass(frozen=True)
 class Block:
-    """The table of one benchmark: its name in the README's marks, and the figure of otgen that is its proof."""
+    """The table of one benchmark: the name of its JSON file, and the figure of otgen that is its proof."""
 
     name: str
     proof: str  # the head of the last column
     key: str  # where a run holds it
     # Of the scale. POT's distances come from a GEMM, and at value 0 their rounding is a part of 1e-6.
     difference: float = 1e-5
-
-    @property
-    def begin(self) -> str:
-        """The mark before the table."""
-        return f"<!-- bench:{self.name} -->"
-
-    @property
-    def end(self) -> str:
-        """The mark after the table."""
-        return f"<!-- /bench:{self.name} -->"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -69,8 +57,8 @@ def show(document: dict[str, Any], block: Block, console: Console) -> None:
         console.print(line, style="red", markup=False)
 
 
-def readme_block(document: dict[str, Any], block: Block) -> str:
-    """The block of the README, both marks included: one line for each `row` and peer, cases of one row as ranges."""
+def markdown(document: dict[str, Any], block: Block) -> str:
+    """One line for each `row` and peer, cases of one row as ranges; then where and on what it was measured."""
     heads = block.columns
     lines = ["| " + " | ".join((*heads, "target")) + " |", "|---|" + "---:|" * (len(heads) - 1) + "---|"]
     for row in dict.fromkeys(record["row"] for record in document["records"]):
@@ -79,25 +67,9 @@ def readme_block(document: dict[str, Any], block: Block) -> str:
             own = [record for record in records if peer in _peers(record)]
             verdicts = [verdict for record in own for verdict in record["targets"]]
             lines.append("| " + " | ".join((row, *_cells(own, peer, block.key), _summary(verdicts, peer))) + " |")
-    source = f"From `benchmarks/results/{block.name}.json`:"
-    note = f"Ratio: the peer's seconds over otgen's. MB: peak of the whole process. {source}"
+    note = f"From `benchmarks/results/{block.name}.json`: {machine_line(document)}"
     skipped = [f"Not measured: {row} ({why})." for row, why in document.get("skipped", {}).items()]
-    return "\n".join([block.begin, *lines, "", note, machine_line(document), *skipped, block.end])
-
-
-def write_readme(path: Path, document: dict[str, Any], block: Block) -> None:
-    """Replace the block between the marks. Raises ValueError where the marks are missing."""
-    replace_block(path, block.begin, block.end, readme_block(document, block))
-
-
-def replace_block(path: Path, begin: str, end: str, block: str) -> None:
-    """Put `block`, which has both marks, where they are in a file. Raises ValueError where they are missing."""
-    text, marked = path.read_text(encoding="utf-8"), f"{begin}.*?{end}"
-    if len(re.findall(marked, text, flags=re.DOTALL)) != 1:
-        raise ValueError(
-            f"{path} must hold one block between {begin} and {end}. Put the two marks where the table goes."
-        )
-    path.write_text(re.sub(marked, lambda _: block, text, flags=re.DOTALL), encoding="utf-8")
+    return "\n".join([*lines, "", note, *skipped])
 
 
 def progress_line(record: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """The benchmark of semi-discrete transport: otgen and its peers in one run, each solve in a process of its own.
 
 python benchmarks/semidiscrete.py            all cases: a table, benchmarks/results/semidiscrete.json
-python benchmarks/semidiscrete.py --readme   the same, and the table of the README
+python benchmarks/write_report.py       then puts them into benchmarks/REPORT.md and the README
 python benchmarks/semidiscrete.py --only newton      also: monte_carlo, codes, counts
 
 `make bench-semidiscrete` installs the peers first. sdot needs Python >= 3.12: OTGEN_SDOT_PYTHON names an interpreter

@@ -2,7 +2,7 @@
 
 python benchmarks/training.py            the tables, benchmarks/results/training.json
 python benchmarks/training.py --rounds 5 --steps 50    shorter ones
-python benchmarks/training.py --readme   the tables of the README too
+python benchmarks/write_report.py        then puts them into benchmarks/REPORT.md
 
 Both loops train the same otgen.models.AE by the same fused Adam on the same bytes, batch 128, in turn in one process:
 rounds of some steps each, so that neighbours on the machine slow both alike. The figure is the median over rounds of
@@ -28,8 +28,8 @@ from typing import Any
 import machine
 import numpy as np
 import torch
-from report import replace_block
 from torch import nn
+from training_table import markdown
 
 from otgen import presets
 from otgen.data import DataSet, load
@@ -41,7 +41,6 @@ BATCH, RATE, CODE, WARM = 128, 1e-3, 8, 20
 TARGET = 1.05
 PENALTIES = ((100, 8), (100, 64), (1_000, 8), (1_000, 64))  # batch, code
 PENALTY_TARGET = 0.1
-BEGIN, END = "<!-- bench:training -->", "<!-- /bench:training -->"
 
 
 def dense(sizes: tuple[int, ...], shape: tuple[int, ...], last: nn.Module) -> nn.Sequential:
@@ -160,50 +159,11 @@ def _stepper(model: WAE, shape: tuple[int, ...], batch: int) -> Callable[[int], 
     return run
 
 
-def readme_block(document: dict[str, Any]) -> str:
-    """The block of the README, both marks included."""
-    lines = [
-        "| autoencoder | bare loop, ms a step | otgen.training | ratio | quartiles | target |",
-        "|---|---:|---:|---:|---:|---|",
-    ]
-    for one in document["records"]:
-        low, high = one["quartiles"]
-        lines.append(
-            f"| {one['model']} | {one['bare_ms']:.2f} | {one['otgen_ms']:.2f} | {one['ratio']:.3f} | {low:.3f} to "
-            f"{high:.3f} | <= {one['target']}: {_said(one['ratio'] <= one['target'])} |"
-        )
-    lines += [
-        "",
-        f"| WAE-MMD, width {document['penalties'][0]['width']} "
-        "| step, ms | without the penalty | its share | quartiles | target |",
-        "|---|---:|---:|---:|---:|---|",
-    ]
-    for one in document["penalties"]:
-        low, high = one["quartiles"]
-        lines.append(
-            f"| batch {one['batch']:,}, code {one['code']} | {one['step_ms']:.1f} | {one['without_ms']:.1f} | "
-            f"{one['share']:.1%} | {low:.1%} to {high:.1%} | <= {one['target']:.0%}: "
-            f"{_said(one['share'] <= one['target'])} |"
-        )
-    device, facts = document["machine"]["device"], document["machine"]
-    note = (
-        f"From `benchmarks/results/training.json`: {device['cpu']} ({device['target']}), {device['cores']} cores, "
-        f"{device['sgemm_gflops']:.0f} GFLOP/s SGEMM, load {device['load_average']:g}; torch "
-        f"{facts['versions']['torch']}; commit {facts['commit']}; {facts['date']}."
-    )
-    return "\n".join([BEGIN, *lines, "", note, END])
-
-
-def _said(met: bool) -> str:
-    return "met" if met else "**missed**"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--out", type=Path, default=RESULT)
-    parser.add_argument("--readme", action="store_true", help="write the tables of the README")
     given = parser.parse_args()
     data = load("mnist")
     facts = machine.describe(("torch", "lightning-fabric"))
@@ -213,9 +173,7 @@ def main() -> None:
     ]
     document = {"machine": facts, "records": records, "penalties": penalties}
     given.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    print(readme_block(document))
-    if given.readme:
-        replace_block(machine.ROOT / "README.md", BEGIN, END, readme_block(document))
+    print(markdown(document))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The benchmark's machinery on tiny cases, and the README's table against the figures it was made from."""
+"""The benchmark's machinery on tiny cases."""
 
 from __future__ import annotations
 
@@ -127,37 +127,9 @@ FIGURES = {
 }
 
 
-def test_the_readme_shows_the_committed_figures(module) -> None:
-    exact, command, report = module("exact"), module("command"), module("report")
-    figures = command.load(exact.SUITE.results)
-    assert figures is not None and figures["records"], f"run `make bench` and commit {exact.SUITE.results}"
-    block = report.readme_block(figures, exact.SUITE.block)
-    assert block in command.README.read_text(encoding="utf-8"), "run: python benchmarks/exact.py --show --readme"
-
-
-def test_the_readme_gets_the_figures_of_the_file_named(module, tmp_path) -> None:
-    exact, command, report = module("exact"), module("command"), module("report")
-    readme, figures, block = tmp_path / "README.md", tmp_path / "figures.json", exact.SUITE.block
-    readme.write_text(f"{block.begin}\nold\n{block.end}\n", encoding="utf-8")
-    suite = replace(exact.SUITE, readme=readme, results=tmp_path / "none.json")
-    with pytest.raises(SystemExit, match="--readme needs .*none.json, which only a run of all cases writes"):
-        command.main(suite, ["--quick", "--readme"])
-    assert "old" in readme.read_text(encoding="utf-8")
-    command.save(figures, FIGURES)
-    command.main(suite, ["--show", "--readme", "--out", str(figures)])
-    assert readme.read_text(encoding="utf-8") == f"{report.readme_block(FIGURES, block)}\n"
-
-
-def test_a_run_cut_short_leaves_the_readme(module, tmp_path, monkeypatch) -> None:
-    exact, command = module("exact"), module("command")
-    monkeypatch.setattr(command, "run", lambda *_: (FIGURES, False))
-    with pytest.raises(SystemExit, match="the README is as it was"):
-        command.main(replace(exact.SUITE, results=tmp_path / "none.json"), ["--readme"])
-
-
 def test_what_cannot_be_measured_here_is_said(module, tmp_path, monkeypatch) -> None:
     exact, command, cases, report = module("exact"), module("command"), module("cases"), module("report")
-    assert "Not measured: DOTmark pair (no folder data/dotmark32)." in report.readme_block(FIGURES, exact.SUITE.block)
+    assert "Not measured: DOTmark pair (no folder data/dotmark32)." in report.markdown(FIGURES, exact.SUITE.block)
     dotmark = [case for case in cases.all_cases() if case.problem.recipe == "dotmark"]
     monkeypatch.setenv("OTGEN_DATA", str(tmp_path))
     document, _ = command.run(exact.SUITE, dotmark)
@@ -166,14 +138,3 @@ def test_what_cannot_be_measured_here_is_said(module, tmp_path, monkeypatch) -> 
     monkeypatch.delenv("OTGEN_DATA")
     monkeypatch.setattr(cases, "SHARED_DATA", tmp_path)
     assert not dotmark[0].missing()
-
-
-def test_the_readme_block_is_replaced_whole(module, tmp_path) -> None:
-    report = module("report")
-    readme, block = tmp_path / "README.md", report.Block("name", proof="proof", key="gap")
-    readme.write_text(f"before\n{block.begin}\nold\n{block.end}\nafter\n", encoding="utf-8")
-    report.write_readme(readme, FIGURES, block)
-    assert readme.read_text(encoding="utf-8") == f"before\n{report.readme_block(FIGURES, block)}\nafter\n"
-    readme.write_text("no marks", encoding="utf-8")
-    with pytest.raises(ValueError, match="must hold one block between <!-- bench:name -->"):
-        report.write_readme(readme, FIGURES, block)

@@ -151,12 +151,3 @@ def test_a_robust_answer_is_finite_and_honest(module) -> None:
         ({"error": "RuntimeWarning: overflow"}, False),
     ):
         assert judge({"runs": {"otgen": run}}, {})["met"] is met
-
-
-def test_the_readme_shows_the_committed_figures(module) -> None:
-    suite, command, report = module("entropic").SUITE, module("command"), module("report")
-    text = command.README.read_text(encoding="utf-8")
-    assert suite.block.begin in text and suite.block.end in text
-    figures = command.load(suite.results)
-    assert figures is not None and figures["records"], f"run `make bench-entropic` and commit {suite.results}"
-    assert report.readme_block(figures, suite.block) in text, "run: python benchmarks/entropic.py --show --readme"

@@ -86,18 +86,15 @@ def test_toys_are_held_to_their_targets(module) -> None:
     assert "**missed**" in table.tables([gan])
 
 
-def test_the_readme_shows_what_the_committed_file_holds(module) -> None:
-    table = module("models_table")
+def test_the_committed_file_holds_its_rows_in_order(module) -> None:
     document = json.loads((ROOT / "benchmarks" / "results" / "models.json").read_text())
-    assert table.readme_block(document) in (ROOT / "README.md").read_text()
     names = [f"{one['data']}/{one['model']}" for one in document["records"]]
     assert names == [name for name in module("models").ROWS if name in names] and len(set(names)) == len(names)
 
 
-def test_the_readme_shows_what_the_file_of_training_holds(module) -> None:
+def test_the_committed_file_of_training_holds_every_penalty(module) -> None:
     training = module("training")
     document = json.loads(training.RESULT.read_text())
-    assert training.readme_block(document) in (ROOT / "README.md").read_text()
     assert {(one["batch"], one["code"]) for one in document["penalties"]} == set(training.PENALTIES)
 
 
@@ -108,9 +105,9 @@ def test_the_loop_and_the_penalty_are_timed_and_can_miss_their_targets(module) -
     record = {"model": "m", "bare_ms": 1.0, "otgen_ms": 1.0, "ratio": 1.0, "quartiles": [1.0, 1.0], "target": 1.05}
     facts = {"device": DEVICE | {"load_average": 0.1}, "versions": VERSIONS, "commit": "abc", "date": "today"}
     document = {"machine": facts, "records": [record], "penalties": [one | {"share": 0.05}]}
-    assert training.readme_block(document).count(": met") == 2
+    assert training.markdown(document).count(": met") == 2
     document = {"machine": facts, "records": [record | {"ratio": 1.06}], "penalties": [one | {"share": 0.2}]}
-    assert training.readme_block(document).count("**missed**") == 2
+    assert training.markdown(document).count("**missed**") == 2
 
 
 def test_a_row_is_trained_judged_and_drawn_and_then_only_judged(module, tmp_path: Path, monkeypatch) -> None:
@@ -135,11 +132,5 @@ def test_a_row_is_trained_judged_and_drawn_and_then_only_judged(module, tmp_path
     ours = models.record("8gaussians/aeot", tmp_path)
     assert ours["map"]["converged"] and 0 <= ours["rejected"] < 1 and set(ours["seconds"]) == {"codes", "map"}
     document = {"machine": {"device": DEVICE, "versions": VERSIONS, "date": "today"}, "records": [first, ours]}
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
-    table.write_readme(readme, json.loads(json.dumps(document)))
-    text = readme.read_text()
-    assert "| 8gaussians | AE-OT |" in text and "old" not in text and text.startswith("before") and "after" in text
-    with pytest.raises(ValueError, match="must hold one block between"):
-        readme.write_text("nothing")
-        table.write_readme(readme, document)
+    text = table.markdown(json.loads(json.dumps(document)))
+    assert "| 8gaussians | AE-OT |" in text and "| 25gaussians | WGAN-GP |" in text

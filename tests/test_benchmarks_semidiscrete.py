@@ -173,12 +173,3 @@ def test_codes_are_missing_where_their_images_are(module, tmp_path, monkeypatch)
     assert "set OTGEN_DATA" in case.missing() or "torch" in case.missing()
     (tmp_path / "mnist").mkdir()
     assert "no folder" not in case.missing()
-
-
-def test_the_readme_shows_the_committed_figures(module) -> None:
-    suite, command, report = module("semidiscrete").SUITE, module("command"), module("report")
-    text = command.README.read_text(encoding="utf-8")
-    assert suite.block.begin in text and suite.block.end in text
-    figures = command.load(suite.results)
-    assert figures is not None
-    assert report.readme_block(figures, suite.block) in text, "run: python benchmarks/semidiscrete.py --show --readme"

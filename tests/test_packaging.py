@@ -1,10 +1,11 @@
-"""The wheel holds both import packages, their type markers, and nothing else."""
+"""The wheel holds both import packages, their CUDA sources and type markers, and nothing else; the sdist builds it."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -16,33 +17,65 @@ import otgen
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> zipfile.ZipFile:
-    pytest.importorskip("hatchling")
-    source = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
-        shutil.copy(ROOT / name, source)
-    for name in ("otgen", "kernels"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    built = source / "built"
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)]
-    done = subprocess.run(command, cwd=source, capture_output=True, text=True)
+def build(tree: Path, target: str) -> Path:
+    """What `make wheel` runs, for one target; without network."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(tree / "built")]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    (path,) = built.glob("*.whl")
-    return zipfile.ZipFile(path)
+    (path,) = (tree / "built").glob("*.whl" if target == "wheel" else "*.tar.gz")
+    return path
 
 
-def test_both_packages_whole_and_nothing_beside_them(wheel: zipfile.ZipFile) -> None:
-    names = set(wheel.namelist())
-    wanted = {
-        path.relative_to(root).as_posix()
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory) -> Path:
+    pytest.importorskip("hatchling")
+    tree = tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+        shutil.copy(ROOT / name, tree)
+    for name in ("otgen", "kernels"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tree
+
+
+@pytest.fixture(scope="module")
+def wheel(tree: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(build(tree, "wheel"))
+
+
+@pytest.fixture(scope="module")
+def sdist(tree: Path) -> Path:
+    return build(tree, "sdist")
+
+
+def sources() -> dict[str, Path]:
+    """The files that must be installed, by their path in the wheel."""
+    return {
+        path.relative_to(root).as_posix(): path
         for root, package in ((ROOT, "otgen"), (ROOT / "kernels", "otgen_kernels"))
         for path in (root / package).rglob("*")
         if path.suffix in {".py", ".cu", ".cuh"} or path.name == "py.typed"
     }
+
+
+def test_both_packages_whole_and_nothing_beside_them(wheel: zipfile.ZipFile) -> None:
+    names, wanted = set(wheel.namelist()), set(sources())
     assert {"otgen/py.typed", "otgen_kernels/py.typed", "otgen/__init__.py", "otgen_kernels/__init__.py"} <= wanted
+    assert {"otgen_kernels/cuda/pairs.cu", "otgen_kernels/cuda/tile.cuh"} <= wanted
     assert wanted <= names
     assert {name.split("/")[0] for name in names - wanted} == {f"otgen-{otgen.__version__}.dist-info"}
+
+
+def test_the_sdist_holds_the_same_sources_and_builds_the_same_wheel(
+    sdist: Path, wheel: zipfile.ZipFile, tmp_path: Path
+) -> None:
+    name = f"otgen-{otgen.__version__}"
+    with tarfile.open(sdist) as archive:
+        held = set(archive.getnames())
+        archive.extractall(tmp_path, filter="data")
+    wanted = {f"{name}/{path.relative_to(ROOT).as_posix()}" for path in sources().values()}
+    assert wanted | {f"{name}/{file}" for file in ("PKG-INFO", "README.md", "LICENSE", "pyproject.toml")} <= held
+    with zipfile.ZipFile(build(tmp_path / name, "wheel")) as again:
+        assert sorted(again.namelist()) == sorted(wheel.namelist())
 
 
 def test_the_console_script_and_the_extras(wheel: zipfile.ZipFile) -> None:

@@ -91,19 +91,43 @@ def test_every_option_and_exit_code_is_told() -> None:
 
 def test_every_make_target_it_names_exists() -> None:
     text, makefile = README.read_text(encoding="utf-8"), README.with_name("Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"make (demo|test|check|bench|clean)\b", text))
-    assert named == {"demo", "test", "check", "bench", "clean"}
-    assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in named)
+    named = set(re.findall(r"`make ([a-z-]+)", text)) | set(re.findall(r"^make ([a-z-]+)", text, flags=re.MULTILINE))
+    assert named >= {"demo", "test", "check", "bench", "docs", "wheel", "clean"}
+    targets = re.findall(r"^([a-z][a-z -]*):", makefile, flags=re.MULTILINE)
+    assert named <= {target for line in targets for target in line.split()}
 
 
-def test_the_benchmark_has_its_place() -> None:
-    block = re.search(
-        r"<!-- bench:exact -->\n(.+)\n<!-- /bench:exact -->", README.read_text(encoding="utf-8"), flags=re.DOTALL
+def test_it_opens_with_its_idea_and_the_picture_that_it_shows() -> None:
+    head = README.read_text(encoding="utf-8").split("```python")[0]
+    (picture,) = re.findall(r"!\[.+\]\((.+)\)", head)
+    assert (README.parent / picture).stat().st_size < 200_000
+    idea = head.split("!")[0].split("\n\n")[1].replace("\n", " ")
+    assert len(re.findall(r"[.](?= [A-Z]|$)", idea)) == 2  # sentences
+
+
+def test_the_peers_are_compared_in_the_versions_that_were_looked_at() -> None:
+    table = README.read_text(encoding="utf-8").split("<!-- features -->\n")[1].split("\n<!-- /features -->")[0]
+    head, _, *rows = table.splitlines()
+    pins = dict(
+        line.split("==") for line in README.with_name("constraints.txt").read_text().splitlines() if "==" in line
     )
-    assert block and block[1].startswith("| case |") and "| 10,000 points, d = 3, W1 |" in block[1]
+    makefile = README.with_name("Makefile").read_text(encoding="utf-8")
+    pins["sdot"] = re.findall(r"sdot==([\d.]+)", makefile)[0]
+    for name, package in (("POT", "POT"), ("GeomLoss", "geomloss"), ("OTT-JAX", "ott-jax"), ("sdot", "sdot")):
+        (version,) = re.findall(rf"{name} ([\d.]+)", head)
+        assert pins[package].startswith(version), package
+    assert f"otgen {otgen.__version__.rsplit('.', 1)[0]} " in head
+    assert len({row.count("|") for row in (head, *rows)}) == 1 and len(rows) >= 8
 
 
 def test_every_path_of_the_map_exists() -> None:
     section = README.read_text(encoding="utf-8").split("## Where things live")[1].split("##")[0]
     paths = re.findall(r"`((?:otgen|kernels|tests|benchmarks)/[^`]*)`", section)
     assert paths and [path for path in paths if not (README.parent / path).exists()] == []
+
+
+def test_every_file_that_contributing_names_exists() -> None:
+    text = README.with_name("CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:otgen|kernels|tests|benchmarks)/[\w./*]+)`", text)
+    certain = [path for path in named if not re.search(r"NAME|FILE", path)]
+    assert len(certain) > 20 and [path for path in certain if not list(README.parent.glob(path))] == []
