@@ -17,6 +17,9 @@ import kernel_cache
 os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_cache.folder(Path(__file__).resolve().parents[1])))
 
 
+ON_GPU = os.environ.get("OTGEN_TEST_GPU") == "1"
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
@@ -31,12 +34,18 @@ def clouds(tmp_path: Path) -> tuple[str, str]:
     return str(tmp_path / "x.npy"), str(tmp_path / "y.npy")
 
 
-@pytest.fixture(params=["forwards", "backwards"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Kernels are tested in both orders of a block's threads, what is built on them in one."""
+    given = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
+    if "cupy" in metafunc.fixturenames and "cupy" not in given:
+        both = "kernels" in metafunc.definition.path.parts and not ON_GPU  # which has an order of its own
+        metafunc.parametrize("cupy", ["forwards", "backwards"] if both else ["forwards"], indirect=True)
+
+
+@pytest.fixture
 def cupy(request, monkeypatch) -> Any:
     """The module cupy: on a GPU if OTGEN_TEST_GPU=1 asks for it, else emulated, threads in one order and the other."""
-    if os.environ.get("OTGEN_TEST_GPU") == "1":
-        if request.param == "backwards":
-            pytest.skip("a GPU has its own order")
+    if ON_GPU:
         import cupy  # pyright: ignore[reportMissingImports]
 
         return cupy
