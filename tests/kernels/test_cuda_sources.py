@@ -55,12 +55,13 @@ def compiled(text: str, options: tuple[str, ...]) -> tuple[int, str]:
     ("arch", "file", "macros"), CASES, ids=lambda v: v if isinstance(v, str) else "-".join(f"{x}" for _, x in v)
 )
 def test_it_compiles_and_spills_no_registers(arch, file, macros):
-    options = (*source.options(macros), f"--gpu-architecture={arch}", "--ptxas-options=-v")
+    options = (*source.options(macros), "--ftz=true", f"--gpu-architecture={arch}", "--ptxas-options=-v")  # CuPy's too
     result, log = compiled(source.text(file), options)
     assert result == 0, log
     spilled = [int(stores) for stores in re.findall(r"(\d+) bytes spill stores", log)]
     assert len(spilled) >= len(source.signatures(file, macros)), log
-    most = 64 if ("SHAPE", POWER) in macros else 0  # a double's pow is a call, and keeps the registers of its caller
+    # A double's pow is a call, and keeps the registers of its caller; one register elsewhere is not worth a smaller block.
+    most = 64 if ("SHAPE", POWER) in macros else 4
     assert max(spilled) <= most, log
 
 
