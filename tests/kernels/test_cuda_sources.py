@@ -60,7 +60,7 @@ def test_it_compiles_and_spills_no_registers(arch, file, macros):
     assert result == 0, log
     spilled = [int(stores) for stores in re.findall(r"(\d+) bytes spill stores", log)]
     assert len(spilled) >= len(source.signatures(file, macros)), log
-    # A double's pow is a call, and keeps the registers of its caller; one register elsewhere is not worth a smaller block.
+    # A double's pow is a call, and keeps its caller's registers; a single one elsewhere is not worth a smaller block.
     most = 64 if ("SHAPE", POWER) in macros else 4
     assert max(spilled) <= most, log
 
