@@ -141,16 +141,17 @@ with warnings.catch_warnings():
 assert stopped.converged and stopped.gap <= 1e-9 * stopped.scale
 
 # %%
-low, high = np.array(bounds).T
+low, high = np.array(bounds).T - exact.value
 figure, panels = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
 steps = np.arange(1, len(low) + 1)
 panels[0].fill_between(steps, low, high, color="#3566b8", alpha=0.15, linewidth=0)
 panels[0].plot(steps, high, "o-", color="#d1495b", markersize=4, label="cost of the plan")
 panels[0].plot(steps, low, "o-", color="#3566b8", markersize=4, label="dual bound")
-panels[0].set(xlabel="rounds allowed", title="what is proven of $W_1$")
+panels[0].set(xlabel="rounds allowed", title="bounds, less $W_1$")
 panels[0].legend(frameon=False, fontsize=9)
 panels[1].semilogy(steps, np.maximum(high - low, 1e-17), "o-", color="#22252b", markersize=4)
 panels[1].axhline(1e-9 * exact.scale, color="#8a8f98", linestyle="--")
 panels[1].set(xlabel="rounds allowed", title="gap, and the gap at which it is proven")
 for panel in panels:
+    panel.set_xticks(steps)
     panel.spines[["top", "right"]].set_visible(False)

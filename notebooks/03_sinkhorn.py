@@ -4,7 +4,8 @@
 # Entropic transport adds the entropy of the plan to what is minimised,
 #
 # $$\mathrm{OT}_\varepsilon(a, b) = \min_{\pi} \ \langle \pi, c \rangle
-#   + \varepsilon\, \mathrm{KL}(\pi \,|\, a \otimes b), \qquad \pi_{ij} = a_i b_j \exp \frac{f_i + g_j - c_{ij}}{\varepsilon} .$$
+#   + \varepsilon\, \mathrm{KL}(\pi \,|\, a \otimes b),
+#   \qquad \pi_{ij} = a_i b_j \exp \frac{f_i + g_j - c_{ij}}{\varepsilon} .$$
 #
 # Sinkhorn's iteration finds $f$ and $g$ by soft minima alone. $\varepsilon$ is on the scale of the cost: here that of
 # $|x - y|^2$.
@@ -50,8 +51,7 @@ for panel, (title, plan) in zip(panels, plans.items()):
     shown = np.sqrt(plan / plan.max())  # so that what is faint can be seen
     panel.imshow(shown, origin="lower", cmap="Blues", extent=(0, 1, 0, 1), aspect="equal")
     panel.set_title(title, fontsize=11)
-    panel.set(xticks=[], yticks=[])
-panels[0].set(xlabel="target", ylabel="source")
+    panel.set(xticks=[], yticks=[], xlabel="target", ylabel="source" if panel is panels[0] else "")
 
 # %% [markdown]
 # ## The bounds

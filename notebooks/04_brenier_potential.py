@@ -33,7 +33,7 @@ def show(draw, *args, **kwargs):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture.png"
         draw(path, *args, **kwargs)
-        return Image(path.read_bytes(), width=760)
+        return Image(path.read_bytes(), width=600)
 
 
 # %% [markdown]
@@ -141,6 +141,7 @@ panels[0].semilogy(sd.history_["error"], "o-", color="#3566b8", markersize=4)
 panels[0].set(xlabel="step", title="Newton: largest relative error of a mass")
 told = [(s, c) for s, c in zip(mc.history_["samples"], mc.history_["chi2"]) if c is not None and c > 0]
 panels[1].loglog(*zip(*told), "o-", color="#d1495b", markersize=4)
+panels[1].tick_params(axis="x", which="minor", labelbottom=False)
 panels[1].set(xlabel="samples", title=r"Monte Carlo: $\chi^2$ of the masses")
 for panel in panels:
     panel.spines[["top", "right"]].set_visible(False)

@@ -6,7 +6,7 @@
 # | | POT | otgen |
 # |---|---|---|
 # | input of exact transport | a cost matrix, n x m | points; memory O(n + m). `solve(C)` for a matrix |
-# | $W_p$ | `emd2`, `wasserstein_1d`: $W_p^p$ | `solve_sample().value`: $W_p^p$; `wasserstein`, `wasserstein_1d`: $W_p$ |
+# | $W_p$ | `emd2`, `wasserstein_1d`: $W_p^p$ | `solve_sample().value`: $W_p^p$; `wasserstein` and the rest: $W_p$ |
 # | result | an array or a float; with `log=True` a tuple | always one object: `value`, `plan`, `potentials`, bounds |
 # | not converged | a warning, and a number | `converged` is False, and the bounds hold; `wasserstein` raises |
 # | entropy | of the plan, in `sinkhorn` | KL to $a \otimes b$: the same plan, $f$ other by $\varepsilon \log a$ |
@@ -27,7 +27,7 @@ import otgen
 
 QUICK = os.environ.get("OTGEN_QUICK") == "1"  # small sizes, for the tests
 rng = np.random.default_rng(0)
-n, m = (60, 50) if QUICK else (400, 300)
+n, m = (60, 50) if QUICK else (250, 200)
 x, y = rng.normal(size=(n, 3)), 0.7 * rng.normal(size=(m, 3)) + 0.5
 a, b = (w / w.sum() for w in (rng.random(n) + 0.1, rng.random(m) + 0.1))
 C = ot.dist(x, y)  # squared distances
