@@ -10,6 +10,7 @@
 # make notebooks  notebooks/*.ipynb of their sources, run: half an hour; MNIST from OTGEN_DATA, or: make notebooks N='01 04'
 # make gpu-test   the tests of the CUDA kernels on a GPU, with whatever Python has CuPy: make gpu-test GPU_PYTHON=python3
 # make gpu-bench  its benchmarks beside the peers that are installed, into benchmarks/results/gpu-*.json
+# make docs   the documentation, into runs/site/index.html: the API from its docstrings, README, report and notebooks
 # make wheel  build the wheel and the sdist into dist/
 # make wheel-test  install that wheel with its extra validate in an empty environment, and run otgen validate --quick there
 # make clean  remove .venv, runs/ and caches
@@ -39,7 +40,7 @@ export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/numba-$(shell cat /dev/null $(KERNEL
 
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test soak check bench bench-report bench-exact bench-entropic bench-semidiscrete bench-discrepancies bench-training bench-models notebooks gpu-test gpu-bench wheel wheel-test clean
+.PHONY: help demo test soak check bench bench-report bench-exact bench-entropic bench-semidiscrete bench-discrepancies bench-training bench-models notebooks gpu-test gpu-bench docs wheel wheel-test clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -114,6 +115,15 @@ gpu-test:
 gpu-bench:
 	PYTHONPATH=$(CURDIR):$(CURDIR)/kernels $(GPU_PYTHON) benchmarks/gpu.py
 
+$(VENV)/docs.stamp: $(VENV)/demo.stamp
+	$(PIP) --editable '.[docs]'
+	@touch $@
+
+# The variable silences a banner about the future of mkdocs.
+docs: $(VENV)/docs.stamp
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --quiet
+	@echo "runs/site/index.html"
+
 # hatchling itself, not pip: it builds from the tree without an environment of its own, hence without network.
 wheel: $(VENV)/dev.stamp
 	rm -rf dist
@@ -134,4 +144,4 @@ $(VENV)/sdot.stamp: $(VENV)/made.stamp
 
 clean:
 	rm -rf $(VENV) runs dist build .pytest_cache .ruff_cache .hypothesis
-	find otgen kernels tests benchmarks notebooks -name __pycache__ -type d -exec rm -rf {} +
+	find otgen kernels tests benchmarks notebooks docs -name __pycache__ -type d -exec rm -rf {} +

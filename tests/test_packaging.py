@@ -82,7 +82,7 @@ def test_the_console_script_and_the_extras(wheel: zipfile.ZipFile) -> None:
     info = f"otgen-{otgen.__version__}.dist-info"
     assert "otgen = otgen.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
     metadata = wheel.read(f"{info}/METADATA").decode()
-    for extra in ("torch", "models", "plot", "validate", "parallel", "bench", "cuda12", "cuda13", "dev", "all"):
+    for extra in ("torch", "models", "plot", "validate", "parallel", "bench", "docs", "cuda12", "cuda13", "dev", "all"):
         assert f"Provides-Extra: {extra}\n" in metadata
     assert "Requires-Python: >=3.11" in metadata
 
@@ -91,7 +91,7 @@ def test_the_constraints_pin_every_direct_requirement_of_the_tests() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
     extras = project()["optional-dependencies"]
-    tested = ("dev", "torch", "data", "models", "plot", "validate", "parallel", "bench")
+    tested = ("dev", "torch", "data", "models", "plot", "validate", "parallel", "bench", "docs")
     direct = [*project()["dependencies"], *(requirement for extra in tested for requirement in extras[extra])]
     names = {requirement.split(">")[0].split("[")[0].lower() for requirement in direct} - {"otgen"}
     assert names <= pinned
@@ -109,7 +109,7 @@ def make(tmp_path):
     shutil.copy(ROOT / "Makefile", tmp_path)
     for name in ("pyproject.toml", "constraints.txt"):
         (tmp_path / name).touch()
-    for name in ("otgen", "kernels", "tests", "benchmarks"):
+    for name in ("otgen", "kernels", "tests", "benchmarks", "notebooks", "docs"):
         (tmp_path / name / "__pycache__").mkdir(parents=True)
 
     def run(*arguments: str) -> str:
