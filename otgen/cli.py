@@ -135,7 +135,10 @@ def distance(
         if plan is not None:
             from scipy import sparse
 
-            sparse.save_npz(plan, found)
+            from . import folders
+
+            with folders.replacing(plan) as file:
+                sparse.save_npz(file, found)
     if not report["converged"]:
         raise typer.Exit(EXIT_NOT_CONVERGED)
 

@@ -9,34 +9,88 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+
+class NotWritten(OSError):
+    """Something could not be written whole, and what was there is as it was: the message names it and says why."""
+
+    reason: Any = None
+
+
+@contextmanager
+def worded(path: Path) -> Iterator[None]:
+    """An error in writing names path, not what lies beside it for a while; safetensors' own is no OSError."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, OSError) and type(error).__name__ != "SafetensorError":
+            raise
+        if getattr(error, "filename", None) is not None:  # a missing folder, no permission
+            raise OSError(error.errno, error.strerror, str(path)) from error  # pyright: ignore[reportAttributeAccessIssue]
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        told = NotWritten(
+            f"{path} cannot be written: {reason}. Free some space or choose another place; what was there is kept."
+        )
+        told.reason = reason
+        raise told from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A new file, which then takes the place of path; an error within leaves path as it was."""
+    target = Path(os.path.realpath(path))  # a link keeps pointing where it does
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    with worded(path):
+        try:
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())  # a rename that outlives a power cut must not outlive what it names
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def save_array(path: Path, array: Any) -> None:
+    """numpy.save; a file that is there is replaced at once or not at all."""
+    import numpy as np
+
+    with replacing(path) as file:
+        np.save(_Writer(file), array)
+
+
+class _Writer:
+    """A file without a descriptor, to which NumPy writes through Python: its own way drops the reason of a failure."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.write = file.write
 
 
 @contextmanager
 def written(target: Path) -> Iterator[Path]:
     """An empty folder to fill, which then takes the place of `target`; an error within leaves target as it was."""
     partial = target.with_name(f".{target.name}.partial")
-    if partial.exists():
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        for path in (*partial.iterdir(), partial):
-            sync(path)
-        if target.exists():
-            remove(target)
-        os.replace(partial, target)
-        sync(target.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with worded(target):
+        if partial.exists():
+            shutil.rmtree(partial)
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            for path in (*partial.iterdir(), partial):
+                sync(path)
+            if target.exists():
+                remove(target)
+            os.replace(partial, target)
+            sync(target.parent)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file; one that is there is replaced at once or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    sync(partial)
-    os.replace(partial, path)
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def read_description(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from . import folders
 from .doctor import install_command
 from .readers import read_points, read_weights
 from .transport.semidiscrete import SemiDiscreteOT
@@ -146,14 +147,14 @@ def progress_line(row: dict[str, Any]) -> str:
 def apply(file: Path, points: str, out: Path) -> int:
     """Write T(x) of the points to out; returns how many they are."""
     mapped = SemiDiscreteOT.load(file).transform(read_points(points))
-    np.save(out, mapped)
+    folders.save_array(out, mapped)
     return len(mapped)
 
 
 def sample(file: Path, out: Path, n: int, *, theta: float | None, quantile: float | None, seed: int) -> float:
     """Write n new points to out; returns the share of the source that is rejected."""
     fitted = SemiDiscreteOT.load(file)
-    np.save(out, fitted.sample(n, theta=theta, quantile=quantile, seed=seed))
+    folders.save_array(out, fitted.sample(n, theta=theta, quantile=quantile, seed=seed))
     return fitted.rejection_rate(theta=theta, quantile=quantile, seed=seed)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -247,11 +246,7 @@ def _device(options: TrainOptions) -> str:
 
 
 def _write_codes(path: Path, codes: np.ndarray) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        np.save(file, codes)
-    folders.sync(partial)
-    os.replace(partial, path)
+    folders.save_array(path, codes)
 
 
 def _read_codes(path: Path) -> np.ndarray:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperCommand
 
-from . import presets
+from . import folders, presets
 from .shell import (
     EXIT_NOT_CONVERGED,
     AsJson,
@@ -117,9 +117,7 @@ def sample(
         if out.suffix == ".png":
             picture(out, found)
         else:
-            import numpy as np
-
-            np.save(out, found)
+            folders.save_array(out, found)
         with output():
             typer.echo(f"{n:,} samples of shape {found.shape[1:]} in {out}")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ..folders import read_description
+from ..folders import read_description, worded
 from ..folders import remove as _remove
 from ..folders import sha256 as _sha256
 from ..folders import sync as _sync
@@ -52,21 +52,27 @@ def write(out: Path, step: int, tensors: Mapping[str, Tensors], state: Mapping[s
         shutil.rmtree(left)
     target = root / f"step-{step:09d}"
     partial = root / f".{target.name}.partial"
-    partial.mkdir()
     sums = {}
-    for name, values in tensors.items():
-        path = partial / f"{name}.safetensors"
-        # A copy each: safetensors refuses tensors that share memory, as tied weights do.
-        save_file({key: value.detach().to("cpu", copy=True).contiguous() for key, value in values.items()}, path)
-        sums[path.name] = _sha256(path)
-    text = json.dumps({"otgen": KIND, "version": VERSION, "step": step, "sha256": sums, **state}, indent=1)
-    (partial / STATE).write_text(text, encoding="utf-8")
-    for path in (*partial.iterdir(), partial):
-        _sync(path)
-    if target.exists():
-        _remove(target)
-    os.replace(partial, target)
-    _sync(root)
+    with worded(target):
+        try:
+            partial.mkdir()
+            for name, values in tensors.items():
+                path = partial / f"{name}.safetensors"
+                # A copy each: safetensors refuses tensors that share memory, as tied weights do.
+                save_file(
+                    {key: value.detach().to("cpu", copy=True).contiguous() for key, value in values.items()}, path
+                )
+                sums[path.name] = _sha256(path)
+            text = json.dumps({"otgen": KIND, "version": VERSION, "step": step, "sha256": sums, **state}, indent=1)
+            (partial / STATE).write_text(text, encoding="utf-8")
+            for path in (*partial.iterdir(), partial):
+                _sync(path)
+            if target.exists():
+                _remove(target)
+            os.replace(partial, target)
+            _sync(root)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     for old in steps(out)[:-KEPT]:
         _remove(old)
     return target

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 import zipfile
 import zlib
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .. import folders
 
 Array = np.ndarray
 
@@ -25,20 +26,13 @@ _NOT_OURS = (
 
 
 def write(path: Any, kind: str, content: dict[str, Any]) -> None:
-    """Write arrays and JSON values to path; a file that is there is replaced at once or not at all."""
+    """Write arrays and JSON values to path; a file that is there is replaced at once or not at all (then OSError)."""
     path = Path(path)
     arrays = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
     notes = {name: value for name, value in content.items() if name not in arrays}
     text = json.dumps({"otgen": kind, "values": notes}, default=_plain)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays, **{_NOTES: np.frombuffer(text.encode(), np.uint8)})
-            file.flush()
-            os.fsync(file.fileno())  # a rename that outlives a power cut must not outlive what it names
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with folders.replacing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays, **{_NOTES: np.frombuffer(text.encode(), np.uint8)})
 
 
 def _plain(value: Any) -> Any:

@@ -108,4 +108,4 @@ def _trained(out: Path, options: tuple[str, ...]) -> None:
     expect(done.returncode == 0, f"otgen train exits with {done.returncode}: {done.stderr[-400:]}")
 
 
-KINDS = {"kill a fit": (fit, 2), "kill a training": (training, 1)}
+KINDS = {"kill a fit": (fit, 2), "kill a training": (training, 0.25)}

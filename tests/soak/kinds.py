@@ -8,7 +8,7 @@ import numpy as np
 
 from . import discrepancies, disks, interrupts, kills, maps, processes, refusals, transports
 
-KINDS: dict[str, tuple[Callable[[np.random.Generator], None], int]] = {
+KINDS: dict[str, tuple[Callable[[np.random.Generator], None], float]] = {
     name: entry
     for module in (transports, discrepancies, maps, refusals, interrupts, kills, disks, processes)
     for name, entry in module.KINDS.items()

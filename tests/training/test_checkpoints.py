@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from full_disk import full_disk
 from otgen.training import checkpoints
 
 STATE = {key: None for key in checkpoints.KEYS if key not in ("step", "sha256")}
@@ -146,3 +147,12 @@ def test_load_says_what_does_not_fit(tmp_path):
         checkpoints.load(tmp_path, nn.Linear(4, 2))
     with pytest.raises(ValueError, match="model must be passed for .*: it has networks of the user's own"):
         checkpoints.load(tmp_path)
+
+
+def test_a_full_disk_leaves_the_one_before_and_says_so(tmp_path):
+    before = write(tmp_path, 1, 3.0)
+    large = {"model": {"weight": torch.zeros(5000)}, "optimizers": {}}
+    with full_disk(2000), pytest.raises(OSError, match=r"step-000000002 cannot be written: .*too large.*Free some spa"):
+        checkpoints.write(tmp_path, 2, large, STATE)
+    assert checkpoints.latest(tmp_path) == before and checkpoints.read(before).model["bias"][0] == 3.0
+    assert [path.name for path in (tmp_path / checkpoints.FOLDER).iterdir()] == [before.name]

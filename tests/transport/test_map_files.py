@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from full_disk import full_disk
 from otgen.transport import map_files
 from otgen.transport.map_files import Checkpoint, fingerprint, read, write
 
@@ -213,3 +214,11 @@ def test_a_fingerprint_is_of_all_its_parts():
     a = np.arange(12.0).reshape(3, 4)
     assert fingerprint(a.T) == fingerprint(a.T.copy()) != fingerprint(a)
     assert fingerprint("ab", "c") != fingerprint("a", "bc")
+
+
+def test_a_full_disk_leaves_what_was_there_and_says_so(tmp_path):
+    write(tmp_path / "map", "checkpoint", CONTENT)
+    before = (tmp_path / "map").read_bytes()
+    with full_disk(500), pytest.raises(OSError, match="map cannot be written: File too large. Free some space"):
+        write(tmp_path / "map", "checkpoint", {"heights": np.arange(3000.0)})
+    assert (tmp_path / "map").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
