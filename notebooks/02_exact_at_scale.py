@@ -56,8 +56,8 @@ assert QUICK or grown < 1_000
 def raster(points, colours, side):
     """The mean colour (side, side, 3) of the points in each pixel, white where there is none."""
     edges = np.linspace(-2.5, 2.5, side + 1)
-    count = np.histogram2d(*points.T, [edges, edges])[0]
-    sums = [np.histogram2d(*points.T, [edges, edges], weights=channel)[0] for channel in colours.T]
+    count = np.histogram2d(points[:, 0], points[:, 1], (edges, edges))[0]
+    sums = [np.histogram2d(points[:, 0], points[:, 1], (edges, edges), weights=channel)[0] for channel in colours.T]
     mean = np.stack(sums, axis=-1) / np.maximum(count, 1)[..., None]
     cover = np.minimum(count / np.quantile(count[count > 0], 0.3), 1)[..., None]
     return np.swapaxes(1 - cover * (1 - mean), 0, 1)

@@ -43,8 +43,8 @@ def show(draw, *args, **kwargs):
 # ## A critic alone
 #
 # First without a generator to chase: the data is normal, $P = N(0, I)$, the "samples" are $Q = N((1, 0), I)$, and
-# $W_1 = 1$ exactly. The critic has only to find $f(x) = -x_1$. It is trained in the three usual ways to keep $f$ Lipschitz:
-# clipping of weights, gradient penalty, spectral norms.
+# $W_1 = 1$ exactly. The critic has only to find $f(x) = -x_1$. It is trained in the three usual ways to keep $f$
+# Lipschitz: clipping of weights, gradient penalty, spectral norms.
 
 
 # %%

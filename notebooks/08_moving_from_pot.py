@@ -199,7 +199,7 @@ print(f"  POT {float(by_pot[2] @ along):.9f}, otgen {float(ours[2] @ along):.9f}
 # %%
 points = rng.random((30 if QUICK else 100, 2))
 np.random.seed(0)  # noqa: NPY002 (POT draws from it)
-potential = ot.semidiscrete.solve_semidiscrete(points, "unif", max_iter=500 if QUICK else 5_000)
+potential = np.asarray(ot.semidiscrete.solve_semidiscrete(points, "unif", max_iter=500 if QUICK else 5_000))
 sd = otgen.SemiDiscreteOT(source="uniform").fit(points)
 probes = rng.random((50_000, 2))
 cells = np.argmin(ot.dist(probes, points) - potential, axis=1)

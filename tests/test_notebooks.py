@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import types
-import warnings
 from pathlib import Path
 
 import pytest
@@ -47,8 +46,7 @@ def quick(monkeypatch):
     monkeypatch.setenv("OTGEN_QUICK", "1")
     monkeypatch.chdir(ROOT / "notebooks")
     plt.switch_backend("Agg")
-    with warnings.catch_warnings():
-        yield
+    yield
     plt.close("all")
 
 
@@ -63,10 +61,10 @@ def test_what_a_notebook_claims_holds(path: Path, quick) -> None:
 
 
 def test_without_mnist_its_notebook_says_that_it_takes_digits(quick, monkeypatch, capsys, tmp_path: Path) -> None:
-    from otgen import data
+    from otgen.data import places
 
     monkeypatch.setenv("OTGEN_DATA", str(tmp_path))
-    monkeypatch.setattr(data.places, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(places, "cache_folder", lambda: tmp_path)
     (path,) = build.sources(["05"])
     names: dict = {"__name__": "__main__"}
     for cell in build.cells(path):
