@@ -82,7 +82,20 @@ def test_the_console_script_and_the_extras(wheel: zipfile.ZipFile) -> None:
     info = f"otgen-{otgen.__version__}.dist-info"
     assert "otgen = otgen.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
     metadata = wheel.read(f"{info}/METADATA").decode()
-    for extra in ("torch", "models", "plot", "validate", "parallel", "bench", "docs", "cuda12", "cuda13", "dev", "all"):
+    for extra in (
+        "torch",
+        "models",
+        "plot",
+        "validate",
+        "parallel",
+        "bench",
+        "docs",
+        "notebooks",
+        "cuda12",
+        "cuda13",
+        "dev",
+        "all",
+    ):
         assert f"Provides-Extra: {extra}\n" in metadata
     assert "Requires-Python: >=3.11" in metadata
 
@@ -91,7 +104,7 @@ def test_the_constraints_pin_every_direct_requirement_of_the_tests() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
     extras = project()["optional-dependencies"]
-    tested = ("dev", "torch", "data", "models", "plot", "validate", "parallel", "bench", "docs")
+    tested = ("dev", "torch", "data", "models", "plot", "validate", "parallel", "bench", "docs", "notebooks")
     direct = [*project()["dependencies"], *(requirement for extra in tested for requirement in extras[extra])]
     names = {requirement.split(">")[0].split("[")[0].lower() for requirement in direct} - {"otgen"}
     assert names <= pinned
