@@ -115,7 +115,8 @@ gpu-test:
 gpu-bench:
 	PYTHONPATH=$(CURDIR):$(CURDIR)/kernels $(GPU_PYTHON) benchmarks/gpu.py
 
-$(VENV)/docs.stamp: $(VENV)/demo.stamp
+# The sources are read, not imported: torch and the like are not needed.
+$(VENV)/docs.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 	$(PIP) --editable '.[docs]'
 	@touch $@
 

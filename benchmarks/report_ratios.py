@@ -39,7 +39,9 @@ ROWS: tuple[tuple[str, str, str, str], ...] = (
 
 def markdown(documents: Mapping[str, dict[str, Any]]) -> str:
     """The table; a row whose case or file is not there is left out."""
-    lines = ["| on two cores | otgen s | peer s | ratio | otgen MB | peer MB |", "|---|---:|---:|---:|---:|---:|"]
+    cores = sorted({documents[file]["device"]["cores"] for file, *_ in ROWS if file in documents})
+    machines = f"CPUs, {' or '.join(map(str, cores))} cores"
+    lines = [f"| {machines} | otgen s | peer s | ratio | otgen MB | peer MB |", "|---|---:|---:|---:|---:|---:|"]
     for file, shown, case, peer in ROWS:
         record = next((one for one in documents.get(file, {"records": []})["records"] if one["case"] == case), None)
         if record is None:
