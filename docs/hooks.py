@@ -16,6 +16,7 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "benchmarks/REPORT.md": "benchmarks.md",
 }
+FORMULA = re.compile(r"`[^`\n]*`|\$\$(.+?)\$\$|\$([^$\n]+?)\$", flags=re.DOTALL)
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 
 
@@ -38,11 +39,30 @@ def on_files(files: Any, config: Any) -> Any:
     for picture in sorted((ROOT / "benchmarks" / "plots").glob("*.png")):
         files.append(File.generated(config, f"plots/{picture.name}", abs_src_path=str(picture)))
     for path in notebooks():
-        text, pictures = page_of(json.loads(path.read_text(encoding="utf-8")), path.stem)
+        text, pictures, _ = page_of(json.loads(path.read_text(encoding="utf-8")), path.stem)
         files.append(File.generated(config, f"notebooks/{path.stem}.md", content=relinked(text, Path("notebooks"))))
         for name, content in pictures.items():
             files.append(File.generated(config, f"notebooks/{name}", content=content))
     return files
+
+
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Put the formulas in as MathML, which browsers show by themselves: Markdown would have read their signs."""
+    found = page.file.src_uri
+    if not found.startswith("notebooks/"):
+        return html
+    from latex2mathml.converter import convert  # pyright: ignore[reportMissingImports]
+
+    source = json.loads((ROOT / found).with_suffix(".ipynb").read_text(encoding="utf-8"))
+    _, _, formulas = page_of(source, Path(found).stem)
+    for number, (text, block) in enumerate(formulas):
+        html = html.replace(token(number), convert(text, display="block" if block else "inline"))
+    return html
+
+
+def token(number: int) -> str:
+    """What stands for a formula until its page is HTML."""
+    return f"FORMULA{number}X"
 
 
 def notebooks() -> list[Path]:
@@ -74,14 +94,26 @@ def relinked(text: str, folder: Path) -> str:
     return LINK.sub(change, text)
 
 
-def page_of(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, bytes]]:
-    """The Markdown of a notebook with its outputs, and its pictures by their names."""
+def page_of(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, bytes], list[tuple[str, bool]]]:
+    """The Markdown of a notebook with its outputs; its pictures by their names; and its formulas, True for a display.
+
+    A token stands for each formula.
+    """
     parts: list[str] = []
     pictures: dict[str, bytes] = {}
+    formulas: list[tuple[str, bool]] = []
+
+    def stashed(found: re.Match[str]) -> str:
+        display, inline = found.groups()
+        if not display and not inline:  # code
+            return found[0]
+        formulas.append((display or inline, bool(display)))
+        return token(len(formulas) - 1)
+
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            parts.append(source)
+            parts.append(FORMULA.sub(stashed, source))
         elif cell["cell_type"] == "code" and source.strip():
             parts.append(f"```python\n{source}\n```")
             for output in cell["outputs"]:
@@ -94,4 +126,4 @@ def page_of(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, bytes]]
                     parts.append("".join(data["text/markdown"]))
                 elif text := "".join(output.get("text", data.get("text/plain", ""))).rstrip():
                     parts.append(f"```text\n{text}\n```")
-    return "\n\n".join(parts) + "\n", pictures
+    return "\n\n".join(parts) + "\n", pictures, formulas

@@ -6,7 +6,9 @@ import importlib
 import importlib.util
 import inspect
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -76,7 +78,7 @@ def test_links_between_files_become_links_between_pages() -> None:
 
 def test_a_notebook_becomes_a_page_with_its_pictures() -> None:
     cells = [
-        {"cell_type": "markdown", "source": ["# Title\n", "text"]},
+        {"cell_type": "markdown", "source": ["# Title\n", "text $x_i$ and `$5`: $$a = b_j$$"]},
         {
             "cell_type": "code",
             "source": "plot()",
@@ -87,14 +89,21 @@ def test_a_notebook_becomes_a_page_with_its_pictures() -> None:
             ],
         },
     ]
-    text, pictures = script("hooks").page_of({"cells": cells}, "01")
-    assert text == (
-        "# Title\ntext\n\n```python\nplot()\n```\n\n```text\none\ntwo\n```\n\n![output](01-1.png)\n\n```text\n3\n```\n"
+    text, pictures, formulas = script("hooks").page_of({"cells": cells}, "01")
+    assert formulas == [("x_i", False), ("a = b_j", True)]
+    assert text == "\n\n".join(
+        (
+            "# Title\ntext FORMULA0X and `$5`: FORMULA1X",
+            "```python\nplot()\n```",
+            "```text\none\ntwo\n```",
+            "![output](01-1.png)",
+            "```text\n3\n```\n",
+        )
     )
     assert pictures == {"01-1.png": b"hello"}
 
 
-def test_formulas_of_docstrings_are_shown_as_they_are_written() -> None:
-    pytest.importorskip("griffe")
+def test_formulas_of_docstrings_are_shown_as_they_are_written(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "griffe", SimpleNamespace(Extension=object))  # only `make docs` has it
     shown = script("docstrings").shown("One\nsentence.\n\n<a, f> + |x|*y*\n\n  indented")
     assert shown == ('<p>One sentence.</p>\n\n<pre class="docstring">&lt;a, f&gt; + |x|*y*\n&#8203;\n  indented</pre>')
