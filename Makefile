@@ -3,7 +3,7 @@
 # make soak   random problems and faults against oracles for 10 minutes; make soak SECONDS=60 SEED=1, or CASE=7 for one again
 # make check  lint, format, types, and the pre-commit configuration
 # make bench  every benchmark beside the peers that are installed, into benchmarks/results/ and benchmarks/REPORT.md: hours
-# make bench QUICK=1  the small cases of each, into runs/bench/REPORT.md: some ten minutes
+# make bench QUICK=1  the small cases of each, into runs/bench/REPORT.md: a quarter of an hour or more
 # make bench-report  benchmarks/REPORT.md, its plots and the README's ratios from benchmarks/results/ as it is
 # make bench-NAME  one of them: exact, entropic, semidiscrete, discrepancies, training, models; entropic and semidiscrete
 #                  install their peers into .venv first (GeomLoss, KeOps, OTT-JAX; sdot, if there is a Python >= 3.12)

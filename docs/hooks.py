@@ -54,7 +54,7 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
     from latex2mathml.converter import convert  # pyright: ignore[reportMissingImports]
 
     source = json.loads((ROOT / found).with_suffix(".ipynb").read_text(encoding="utf-8"))
-    _, _, formulas = page_of(source, Path(found).stem)
+    formulas = page_of(source, Path(found).stem)[2]
     for number, (text, block) in enumerate(formulas):
         html = html.replace(token(number), convert(text, display="block" if block else "inline"))
     return html
