@@ -18,6 +18,7 @@ from .shell import (
     EXIT_NOT_CONVERGED,
     AsJson,
     Debug,
+    OneLineUsage,
     Quiet,
     console,
     one_line_errors,
@@ -40,15 +41,17 @@ Bandwidth = Annotated[str | None, typer.Option(metavar="H", help="mmd: a length,
 Projections = Annotated[int | None, typer.Option(metavar="N", help="sliced: directions, 128 without.")]
 Seed = Annotated[int | None, typer.Option(help="Of what is drawn, 0 without.")]
 
+DISTANCES, MAPS, INSTALLATION = "Distances", "Maps", "This installation"
+
 app = typer.Typer(
     name="otgen",
-    help="Optimal transport with a proof.",
+    cls=OneLineUsage,
+    help="Optimal transport with a proof. Start with: otgen distance a.npy b.npy, or otgen demo",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(map_app, name="map")
+app.add_typer(map_app, name="map", rich_help_panel=MAPS)
 app.add_typer(train_app)
 app.add_typer(evaluate_app)
 
@@ -73,7 +76,7 @@ def _root(
     pass
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=f"Example: otgen distance a.npy b.npy --p 2 --json\n\n{EXIT_CODES}", rich_help_panel=DISTANCES)
 def distance(
     a: Annotated[str, typer.Argument(metavar="A", help="Points (n, d): .npy, .npz[:key], .csv, .parquet, .feather.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Points (m, d).")],
@@ -153,7 +156,7 @@ def _compare(given: tuple[Any, ...], of_transport: dict[str, Any], as_json: bool
         typer.echo(json.dumps(report) if as_json else job.told_distance(report))
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=f"Example: otgen test a.npy b.npy --statistic energy\n\n{EXIT_CODES}", rich_help_panel=DISTANCES)
 def test(
     a: Annotated[str, typer.Argument(metavar="A", help="Points (n, d), as of distance.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Points (m, d).")],
@@ -169,7 +172,7 @@ def test(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Permutation test of whether two samples come from one distribution: otgen test a.npy b.npy --statistic energy."""
+    """Permutation test of whether two samples come from one distribution."""
     with one_line_errors(debug):
         from . import comparisons as job
 
@@ -181,7 +184,7 @@ def test(
             typer.echo(json.dumps(report) if as_json else job.told_test(report))
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=f"Example: otgen validate --quick\n\n{EXIT_CODES}", rich_help_panel=INSTALLATION)
 def validate(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes only.")] = False,
     quiet: Quiet = False,
@@ -199,7 +202,7 @@ def validate(
         raise typer.Exit(EXIT_DISAGREEMENT)
 
 
-@app.command()
+@app.command(epilog="Example: otgen doctor --json", rich_help_panel=INSTALLATION)
 def doctor(as_json: AsJson = False, debug: Debug = False) -> None:
     """Versions, threads, CPU features, GPU and CuPy state, kernel cache, and what is missing."""
     with one_line_errors(debug):
@@ -213,7 +216,7 @@ def doctor(as_json: AsJson = False, debug: Debug = False) -> None:
                 examination.render(report, console())
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=f"Example: otgen demo --out runs/demo\n\n{EXIT_CODES}", rich_help_panel=INSTALLATION)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the pictures and the report.")] = Path("runs/demo"),
     quiet: Quiet = False,

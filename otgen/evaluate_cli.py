@@ -8,12 +8,23 @@ from typing import Annotated
 
 import typer
 
-from .shell import AsJson, Debug, Quiet, check_model_libraries, one_line_errors, output, progress_on
+from .shell import (
+    MODELS,
+    OF_DATA,
+    AsJson,
+    Debug,
+    Quiet,
+    check_model_libraries,
+    in_options,
+    one_line_errors,
+    output,
+    progress_on,
+)
 
 app = typer.Typer()
 
 
-@app.command(epilog="Example: otgen evaluate runs/aeot --data mnist")
+@app.command(epilog="Example: otgen evaluate runs/aeot --data mnist", rich_help_panel=MODELS)
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `otgen train` wrote.")],
     data: Annotated[
@@ -40,7 +51,7 @@ def evaluate(
         from . import judge as job
         from .judge_pictures import draw
 
-        with progress_on(quiet, job.progress_line) as progress:
+        with in_options(OF_DATA), progress_on(quiet, job.progress_line) as progress:
             report, judged = job.judge(
                 run, data, n=n, extractor=extractor, root=root, seed=seed, progress=progress
             )  # fmt: skip

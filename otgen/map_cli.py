@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from .shell import EXIT_CODES, EXIT_NOT_CONVERGED, AsJson, Debug, Quiet, one_line_errors, output, progress_on
+from .shell import (
+    EXIT_CODES,
+    EXIT_NOT_CONVERGED,
+    OF_ANGLES,
+    AsJson,
+    Debug,
+    Quiet,
+    in_options,
+    one_line_errors,
+    output,
+    progress_on,
+)
 
 app = typer.Typer(help="Semi-discrete transport maps: fit, apply, sample, plot.", no_args_is_help=True)
 
@@ -72,7 +83,7 @@ def fit(
         raise typer.Exit(EXIT_NOT_CONVERGED)
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=f"Example: otgen map apply map.npz x.npy --out tx.npy\n\n{EXIT_CODES}")
 def apply(
     file: MapFile,
     points: Annotated[str, typer.Argument(metavar="POINTS", help="Points (k, d) of the source.")],
@@ -89,7 +100,7 @@ def apply(
             typer.echo(f"{count:,} points mapped to {out}")
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=f"Example: otgen map sample map.npz -n 1000 --quantile 0.9 --out new.npy\n\n{EXIT_CODES}")
 def sample(
     file: MapFile,
     out: Annotated[Path, typer.Option(metavar="POINTS.npy", help="Where the new points (n, d) go.")],
@@ -104,12 +115,13 @@ def sample(
         from . import maps as job
 
         job.check_out(out, ".npy")
-        rate = job.sample(file, out, n, theta=theta, quantile=quantile, seed=seed)
+        with in_options(OF_ANGLES):
+            rate = job.sample(file, out, n, theta=theta, quantile=quantile, seed=seed)
         with output():
             typer.echo(f"{n:,} new points in {out}; {rate:.1%} of the source is rejected at this angle")
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=f"Example: otgen map plot map.npz --out cells.png\n\n{EXIT_CODES}")
 def plot(
     file: MapFile,
     out: Annotated[Path, typer.Option(metavar="CELLS.png", help="Where the picture goes.")],
@@ -122,6 +134,7 @@ def plot(
         from . import maps as job
 
         job.check_out(out, ".png")
-        job.plot(file, out, theta=theta, quantile=quantile)
+        with in_options(OF_ANGLES):
+            job.plot(file, out, theta=theta, quantile=quantile)
         with output():
             typer.echo(str(out))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from typer.core import TyperGroup
 
 EXIT_BAD_INPUT = 1
 EXIT_DISAGREEMENT = 1
@@ -20,6 +22,12 @@ EXIT_CODES = (
     "Exit codes: 0 proven, or agreed; 1 bad input, or a disagreement; 2 wrong usage; 3 stopped before the proof; "
     "130 interrupted."
 )
+OF_ANGLES = {
+    "theta or quantile must": "--theta or --quantile must", "Pass theta in radians, or quantile=": "Pass --theta in "
+    "radians, or --quantile ",
+}  # fmt: skip
+OF_DATA = {"name must be": "--data must be", "root is meant": "--root is meant"}
+MODELS = "Generative models"  # a heading of `otgen --help`
 MODEL_LIBRARIES = ("torch", "lightning_fabric", "safetensors")
 NARROWEST = 80  # columns: a table is folded to this and no further
 
@@ -28,14 +36,48 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stder
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
+class OneLineUsage(TyperGroup):
+    """The top command, in which wrong usage is one line on stderr like any other error."""
+
+    def main(self, *arguments: Any, standalone_mode: bool = True, **options: Any) -> Any:
+        """Run a command line and exit with its code; without standalone_mode, as typer has it."""
+        if not standalone_mode:
+            return super().main(*arguments, standalone_mode=False, **options)
+        try:
+            code = super().main(*arguments, standalone_mode=False, **options)
+        except typer.Abort:
+            code = EXIT_INTERRUPTED
+        except Exception as error:
+            # The class of a wrong usage is typer's own in some versions and click's in others.
+            if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
+                raise
+            if error.format_message():  # pyright: ignore[reportAttributeAccessIssue]
+                typer.echo(f"error: {_usage(error)}", err=True)  # else its help was shown
+            code = error.exit_code  # pyright: ignore[reportAttributeAccessIssue]
+        raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: Any) -> str:
+    said = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    return f"{said}. See {context.command_path if context is not None else 'otgen'} --help."
+
+
+def _told(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+
+
 @contextmanager
 def one_line_errors(debug: bool) -> Iterator[None]:
-    """An error that bad input can cause is one line and an exit code.
+    """An error that bad input can cause is one line and an exit code, and a warning is one line.
 
     A bug may raise the same types and read the same, hence --debug; errors of any other type keep their traceback.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            if not debug:
+                warnings.showwarning = _told
+            yield
     except BrokenPipeError:
         raise  # typer's own: the reader of stdout has gone, and needs no telling
     except KeyboardInterrupt:
@@ -48,6 +90,20 @@ def one_line_errors(debug: bool) -> Iterator[None]:
         hint = "" if told else " (run with --debug for the traceback)"
         typer.echo(f"error: {' '.join(str(error).split())}{hint}", err=True)
         raise typer.Exit(getattr(error, "exit_code", EXIT_BAD_INPUT)) from None
+
+
+@contextmanager
+def in_options(options: dict[str, str]) -> Iterator[None]:
+    """The API's errors speak of its parameters: `options` has their words, and those of the shell for them."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        text = str(error)
+        for said, meant in options.items():
+            text = text.replace(said, meant)
+        if text == str(error):
+            raise
+        raise type(error)(text) from error
 
 
 @contextmanager

@@ -15,11 +15,15 @@ from typer.core import TyperCommand
 from . import folders, presets
 from .shell import (
     EXIT_NOT_CONVERGED,
+    MODELS,
+    OF_ANGLES,
+    OF_DATA,
     AsJson,
     Debug,
     Quiet,
     check_model_libraries,
     console,
+    in_options,
     one_line_errors,
     output,
     progress_on,
@@ -48,7 +52,7 @@ class WithPresets(TyperCommand):
             formatter.write(_table(named[0], presets.table(named[0])))
 
 
-@app.command(cls=WithPresets, epilog=f"Example: {EXAMPLE}\n\n{EXIT_CODES}")
+@app.command(cls=WithPresets, epilog=f"Example: {EXAMPLE}\n\n{EXIT_CODES}", rich_help_panel=MODELS)
 def train(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{', '.join(presets.MODELS)}.")],
     data: Annotated[
@@ -85,7 +89,7 @@ def train(
         check_model_libraries()
         from . import runs as job
 
-        with progress_on(quiet, job.progress_line) as progress:
+        with in_options(OF_DATA), progress_on(quiet, job.progress_line) as progress:
             report = job.train(
                 model, str(data), out, preset=preset, changes=changes or (), resume=resume, root=root,
                 progress=progress, warn=lambda message: typer.echo(f"warning: {message}", err=True),
@@ -96,7 +100,7 @@ def train(
         raise typer.Exit(EXIT_NOT_CONVERGED)
 
 
-@app.command(epilog="Example: otgen sample runs/aeot -n 64 --out grid.png")
+@app.command(epilog="Example: otgen sample runs/aeot -n 64 --out grid.png", rich_help_panel=MODELS)
 def sample(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `otgen train` wrote.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help=".npy, or .png: a grid of images, points of the plane.")],
@@ -113,7 +117,8 @@ def sample(
         from . import runs as job
         from .run_pictures import picture
 
-        found = job.sample(run, n, seed=seed, theta=theta, quantile=quantile)
+        with in_options(OF_ANGLES):
+            found = job.sample(run, n, seed=seed, theta=theta, quantile=quantile)
         if out.suffix == ".png":
             picture(out, found)
         else:

@@ -258,3 +258,49 @@ def test_demo_says_which_folder_it_cannot_make(tmp_path: Path) -> None:
         result = runner.invoke(cli.app, ["demo", "--out", str(out)])
         assert result.exit_code == 1
         assert f"--out must be a folder that can be made; {out}: {why}. Choose another." in result.stderr
+
+
+COMMANDS = (
+    "distance", "test", "map fit", "map apply", "map sample", "map plot", "train", "sample", "evaluate", "validate",
+    "doctor", "demo",
+)  # fmt: skip
+
+
+def test_the_help_is_a_map_of_the_commands_and_each_has_an_example() -> None:
+    shown = runner.invoke(cli.app, ["--help"]).stdout
+    for heading in ("Distances", "Maps", "Generative models", "This installation"):
+        assert heading in shown
+    assert all(f" {command.split()[0]} " in shown for command in COMMANDS)
+    for command in COMMANDS:
+        shown = " ".join(runner.invoke(cli.app, [*command.split(), "--help"]).stdout.replace("│", " ").split())
+        assert f"Example: otgen {command} " in shown, command
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ("nonsense", "error: No such command 'nonsense'. See otgen --help.\n"),
+        ("distance a.npy", "error: Missing argument 'B'. See otgen distance --help.\n"),
+        ("distance a.npy b.npy --bogus", "error: No such option: --bogus.* See otgen distance --help.\n"),
+        ("distance a.npy b.npy --p abc", "error: Invalid value for '--p': .* See otgen distance --help.\n"),
+        ("map apply m.npz x.npy", "error: Missing option '--out'. See otgen map apply --help.\n"),
+        ("map nonsense", "error: No such command 'nonsense'. See otgen map --help.\n"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments: str, message: str) -> None:
+    result = runner.invoke(cli.app, arguments.split())
+    assert result.exit_code == 2 and result.stdout == "" and re.fullmatch(message, result.stderr), result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["map"]])
+def test_without_a_command_its_help_is_shown(arguments: list[str]) -> None:
+    result = runner.invoke(cli.app, arguments)
+    assert result.exit_code == 2 and "Usage: otgen" in result.output and "error" not in result.stderr
+
+
+def test_shells_complete_commands_and_options() -> None:
+    for words, expected in (("otgen dis", "distance"), ("otgen map ", "apply"), ("otgen map fit --res", "--resume")):
+        asked = {"_OTGEN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+        result = runner.invoke(cli.app, [], env=asked, prog_name="otgen")
+        assert expected in result.stdout.split(), result.output
+    assert "--install-completion" in runner.invoke(cli.app, ["--help"]).stdout

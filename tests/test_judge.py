@@ -144,7 +144,7 @@ def test_the_command(home: Path) -> None:
         ((home / "vae", "-n", 0), "n must be an int >= 1"),
         ((home / "vae", "-n", 3), "samples must hold more than 3 samples"),
         ((home / "vae", "--seed", -1), "seed must be an int >= 0"),
-        ((home / "vae" / "model", "--data", "nothing"), "name must be one of digits"),
+        ((home / "vae" / "model", "--data", "nothing"), "--data must be one of digits"),
     ):
         code, text = run(*words)
         assert code == 1 and message in " ".join(text.split()), text

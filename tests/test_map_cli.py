@@ -80,6 +80,7 @@ def test_fits_that_stop_early_exit_with_3_and_go_on(targets: Path, tmp_path: Pat
     assert run("fit", targets, *options)[0] == 0
     code, text = run("fit", targets, "--max-iter", 1, "--tol", 1e-12, "--out", tmp_path / "m.npz")
     assert code == shell.EXIT_NOT_CONVERGED and "NO: stopped at max_iter" in text and "1 steps" in text
+    assert "\nwarning: stopped at max_iter" in f"\n{text}" and ".py" not in text  # no line of ours
 
 
 def test_apply_sample_and_plot(fitted: Path, tmp_path: Path) -> None:
@@ -121,7 +122,14 @@ def test_refusals_are_one_line(fitted: Path, targets: Path, tmp_path: Path) -> N
         (fit("--domain", "0,0,-1", "--source", "ball"), "got 0,0,-1. Pass --domain 0,0,1, say"),
         (fit("--max-iter", 3, "--method", "monte_carlo"), "max_iter is no limit of method 'monte_carlo'"),
         (("apply", targets, targets, "--out", tmp_path / "t.npy"), "must be a file of otgen's semi-discrete map"),
-        (("sample", fitted, "--out", tmp_path / "t.npy"), "theta or quantile must be given"),
+        (
+            ("sample", fitted, "--out", tmp_path / "t.npy"),
+            "--theta or --quantile must be given, and not both; got neither",
+        ),
+        (
+            ("plot", fitted, "--theta", 1, "--quantile", 0.5, "--out", tmp_path / "t.png"),
+            "Pass --theta in radians, or --q",
+        ),
     ):
         code, text = run(*command)
         assert code == shell.EXIT_BAD_INPUT and why in text and text.count("\n") == 1
