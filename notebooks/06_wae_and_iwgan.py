@@ -35,7 +35,7 @@ def show(draw, *args, **kwargs):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture.png"
         draw(path, *args, **kwargs)
-        return Image(path.read_bytes(), width=600)
+        return Image(path.read_bytes(), width=520)
 
 
 # %% [markdown]
@@ -48,7 +48,7 @@ def show(draw, *args, **kwargs):
 digits, test = (data.load("digits", split=split) for split in ("train", "test"))
 rate = {"name": "adam", "lr": 2e-3}
 options = training.TrainOptions(
-    steps=20 if QUICK else 1_200, batch=128, optimizer=rate, schedule={"name": "cosine"}, accelerator="cpu"
+    steps=10 if QUICK else 800, batch=128, optimizer=rate, schedule={"name": "cosine"}, accelerator="cpu"
 )
 everything = torch.from_numpy(digits.x[:])
 found = {}
@@ -100,7 +100,7 @@ assert sheet.min() >= 0 and sheet.max() <= 1
 ring = data.load("8gaussians", n=1_000 if QUICK else 5_000)
 torch.manual_seed(0)
 iwgan = models.IWGAN((2,), 2, weight=0.5, critic_steps=4, bound=4.0, width=128, critic_width=128)
-points, every, budget = torch.from_numpy(ring.x[:]), 5 if QUICK else 25, 3 if QUICK else 100
+points, every, budget = torch.from_numpy(ring.x[:]), 5 if QUICK else 15, 3 if QUICK else 100
 
 
 def look(model, epoch):
@@ -111,7 +111,7 @@ def look(model, epoch):
 
 
 options = training.TrainOptions(
-    steps=20 if QUICK else 600, batch=256, optimizer={"name": "adam", "lr": 1e-3, "betas": (0.5, 0.9)},
+    steps=10 if QUICK else 300, batch=256, optimizer={"name": "adam", "lr": 1e-3, "betas": (0.5, 0.9)},
     schedule={"name": "cosine"}, accelerator="cpu", log_every=10_000,
 )  # fmt: skip
 run = training.train(iwgan, ring, options, after_epoch=look)

@@ -69,7 +69,7 @@ for kind, options in KINDS.items():
     critic = models.WGAN((2,), 2, lipschitz=kind, generator=Shifted(), critic_width=64, **options)
     optimiser = torch.optim.Adam(critic.players()["critic"], lr=1e-3, betas=(0.5, 0.9))
     generator, curve = torch.Generator().manual_seed(1), []
-    for step in range(20 if QUICK else 400):
+    for step in range(10 if QUICK else 300):
         rows = torch.from_numpy(rng.integers(len(cloud), size=256))
         optimiser.zero_grad()
         critic.losses(cloud[rows], generator=generator, only="critic")["critic"].backward()
@@ -123,7 +123,7 @@ def look(model, epoch):
 
 
 options = training.TrainOptions(
-    steps=20 if QUICK else 600, batch=256, optimizer=ADAM, accelerator="cpu", log_every=10_000
+    steps=10 if QUICK else 300, batch=256, optimizer=ADAM, accelerator="cpu", log_every=10_000
 )
 run = training.train(wgan, ring, options, after_epoch=look)
 steps = run.column("step")

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 HERE = Path(__file__).resolve().parent
 MARK = re.compile(r"^# %%(?: \[(markdown)\])?[ ]*$", flags=re.MULTILINE)
 WIDEST = 1100  # pixels of a picture
-COLOURS = 256  # of a picture: a third of the size, and nothing is lost to the eye
+COLOURS = 256, 64, 16  # of a picture: the most with which it fills no more than
+BYTES = 50_000
 SECONDS = 900  # a cell may take
 
 
@@ -74,14 +75,12 @@ def notebook(path: Path) -> Any:
 
 def run(path: Path) -> Any:
     """The notebook of a source with its outputs; raises nbclient's CellExecutionError where a cell fails."""
-    from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
 
     made = notebook(path)
-    folder = {"metadata": {"path": str(path.parent)}}
-    # Sockets of files where there are any: through TCP a kernel warns that others may listen.
-    kernel = AsyncKernelManager(kernel_name="python3", transport="tcp" if sys.platform == "win32" else "ipc")
-    NotebookClient(made, km=kernel, timeout=SECONDS, resources=folder, record_timing=False).execute()
+    options: dict[str, Any] = {"timeout": SECONDS, "kernel_name": "python3", "record_timing": False}
+    options["extra_arguments"] = ["--IPKernelApp.log_level=40"]  # it warns of its own sockets, at every start
+    NotebookClient(made, resources={"metadata": {"path": str(path.parent)}}, **options).execute()
     made.metadata.language_info = {"name": "python"}  # the rest changes with the Python that ran it
     for cell in made.cells:
         for output in cell.get("outputs", []):
@@ -99,9 +98,12 @@ def _shrink(data: dict[str, Any], metadata: dict[str, Any]) -> None:
     wide = metadata.get("image/png", {}).get("width", WIDEST)
     if picture.width > wide:
         picture = picture.resize((wide, round(picture.height * wide / picture.width)), Image.Resampling.LANCZOS)
-    written = io.BytesIO()
-    small = picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    small.save(written, "png", optimize=True)
+    for colours in COLOURS:
+        written = io.BytesIO()
+        small = picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        small.save(written, "png", optimize=True)
+        if written.tell() <= BYTES:
+            break
     data["image/png"] = base64.b64encode(written.getvalue()).decode()
 
 

@@ -15,6 +15,8 @@ pytest.importorskip("torch")
 pytest.importorskip("ot")
 pytest.importorskip("IPython")
 
+from torch_threads import one_thread as one_thread  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST = 150_000  # bytes of a notebook
 
