@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 pytest.importorskip("ot")
 pytest.importorskip("IPython")
 
-from torch_threads import one_thread as one_thread  # noqa: E402
+from torch_threads import one_thread as one_thread
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST = 150_000  # bytes of a notebook
