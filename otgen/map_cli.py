@@ -28,6 +28,11 @@ Theta = Annotated[float | None, typer.Option(help="Dihedral angle, in radians, b
 Quantile = Annotated[float | None, typer.Option(help="The same, as a quantile of the neighbours' angles.")]
 Seed = Annotated[int, typer.Option(help="Seed of what is drawn.")]
 
+FIT_OPTIONS = (
+    "source", "domain", "mean", "cov", "density", "method", "optimizer", "tol", "max_iter", "max_time", "max_samples",
+    "resume", "seed",
+)  # fmt: skip
+OF_FIT = {"Pass density=image": "Pass --density pixels.npy", "Pass method='monte_carlo'": "Pass --method monte_carlo"}
 EXAMPLE = "otgen map fit y.npy --source normal --mean 0,0.5 --cov 0.25 --out map.npz"
 
 
@@ -69,7 +74,7 @@ def fit(
         from . import maps as job
 
         job.check_out(out, ".npz")
-        with progress_on(quiet, job.progress_line) as progress:
+        with in_options(OF_FIT, FIT_OPTIONS), progress_on(quiet, job.progress_line) as progress:
             fitted, seconds = job.fit(
                 targets, weights, resume, source=source, domain=domain, mean=mean, cov=cov, density=density,
                 method=method, optimizer=optimizer, tol=tol, max_iter=max_iter, max_time=max_time,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -93,14 +94,19 @@ def one_line_errors(debug: bool) -> Iterator[None]:
 
 
 @contextmanager
-def in_options(options: dict[str, str]) -> Iterator[None]:
-    """The API's errors speak of its parameters: `options` has their words, and those of the shell for them."""
+def in_options(options: dict[str, str], first: tuple[str, ...] = ()) -> Iterator[None]:
+    """The API's errors speak of its parameters: `options` has their words, and those of the shell for them.
+
+    `first` are parameters that have options of their name, which is what an error begins with.
+    """
     try:
         yield
     except (ValueError, TypeError) as error:
         text = str(error)
         for said, meant in options.items():
             text = text.replace(said, meant)
+        if first:
+            text = re.sub(rf"^({'|'.join(first)})\b", lambda found: "--" + found[1].replace("_", "-"), text)
         if text == str(error):
             raise
         raise type(error)(text) from error

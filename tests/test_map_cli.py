@@ -120,7 +120,12 @@ def test_refusals_are_one_line(fitted: Path, targets: Path, tmp_path: Path) -> N
         (fit("--cov", "cov.npy", "--source", "normal"), "cov.npy is not a file"),
         (fit("--domain", "0,1", "--source", "ball"), "--domain of a ball must be 3 numbers, its centre and then its"),
         (fit("--domain", "0,0,-1", "--source", "ball"), "got 0,0,-1. Pass --domain 0,0,1, say"),
-        (fit("--max-iter", 3, "--method", "monte_carlo"), "max_iter is no limit of method 'monte_carlo'"),
+        (fit("--max-iter", 3, "--method", "monte_carlo"), "--max-iter is no limit of method 'monte_carlo'"),
+        (
+            fit("--source", "image"),
+            "error: --density must be given with source 'image': an array of pixels. Pass --density",
+        ),
+        (fit("--resume", tmp_path / "no" / "state"), "error: --resume must name a file in a folder that exists"),
         (("apply", targets, targets, "--out", tmp_path / "t.npy"), "must be a file of otgen's semi-discrete map"),
         (
             ("sample", fitted, "--out", tmp_path / "t.npy"),

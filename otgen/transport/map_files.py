@@ -45,6 +45,9 @@ def read(path: Any, kind: str) -> dict[str, Any]:
     """Read what `write` wrote; raises ValueError for any other file, a truncated one too."""
     path = Path(path)
     try:
+        with path.open("rb") as file:
+            if file.read(2) != b"PK":  # NumPy would advise to unpickle it
+                raise ValueError("it is no .npz archive")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         notes = json.loads(arrays.pop(_NOTES).tobytes().decode())

@@ -96,6 +96,9 @@ def test_wrong_files_are_refused(tmp_path):
             ValueError, match="map must be a file of otgen's semi-discrete map; it is not, or it is trun"
         ):
             SemiDiscreteOT.load(path)
+    path.write_text("junk")
+    with pytest.raises(ValueError, match=r"truncated \(it is no .npz archive\)"):  # and no word of unpickling it
+        SemiDiscreteOT.load(path)
     np.savez(tmp_path / "other.npz", y=Y)
     with pytest.raises(ValueError, match="must be a file of otgen's semi-discrete map; it is not"):
         SemiDiscreteOT.load(tmp_path / "other.npz")
