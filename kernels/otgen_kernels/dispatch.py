@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .loading import load
 
 if TYPE_CHECKING:
     from .cpu import cells, cells_soft, pairs, slices, soft
@@ -242,7 +243,7 @@ def random_stream(seed: int | list[int], beside: np.ndarray) -> Any:
     """
     cupy = sys.modules.get("cupy")
     if cupy is not None and isinstance(beside, cupy.ndarray):
-        return import_module(".cuda.philox", __package__).Philox(seed)
+        return load(".cuda.philox").Philox(seed)
     return np.random.default_rng(seed)
 
 
@@ -257,4 +258,4 @@ def _twin(file: str, *arrays: object) -> Any:
                 f"arrays must all be of NumPy or all of CuPy; got a {type(array).__module__}.{type(array).__name__}. "
                 "Move the data explicitly: cupy.asnumpy(...) to the host, cupy.asarray(...) to the device."
             )
-    return import_module(f".{'cuda' if any(on_device) else 'cpu'}.{file}", __package__)
+    return load(f".{'cuda' if any(on_device) else 'cpu'}.{file}")

@@ -5,10 +5,10 @@ Each is imported where it is first used: Numba takes a third of a second that `i
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .dispatch import HOST_ONLY
+from .loading import load
 
 if TYPE_CHECKING:
     from .cpu.arcs import arc_costs as arc_costs
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     for file, names in HOST_ONLY.items():
         if name in names:
-            found = getattr(import_module(f".cpu.{file}", __package__), name)
+            found = getattr(load(f".cpu.{file}"), name)
             globals()[name] = found  # the next look-up finds it: a small problem takes no longer than forty of these
             return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
