@@ -86,7 +86,8 @@ for kind, curve in learnt.items():
     print(
         f"{kind:9} says {difference:8.4f}, proves {estimate:.3f}, exact on the batch {exact:.3f}; W1 of the laws is 1"
     )
-assert QUICK or (learnt["clip"][-1, 1] < 0.2 and learnt["gp"][-1, 2] > 0.8)
+assert QUICK or learnt["clip"][-1, 1] < 0.1 * learnt["clip"][-1, 3]  # a scale of its own
+assert QUICK or all((0.5 * curve[-1, 3] < curve[-1, 2]) for curve in learnt.values())  # but a fair lower bound
 
 # %%
 figure, panels = plt.subplots(1, 3, figsize=(10, 3.1), layout="constrained", sharey=True)
@@ -100,9 +101,9 @@ for panel, (kind, curve) in zip(panels, learnt.items()):
 panels[0].legend(frameon=False, fontsize=8)
 
 # %% [markdown]
-# A clipped critic's number is on a scale of its own (its slope is what 0.01 a weight leaves of it). Divided by its
-# slope it is a fair lower bound. With a gradient penalty the difference overshoots a little: its best slope is
-# $1 + W_1 / (2 \lambda)$. Spectral norms keep the slope below 1, and mostly far below.
+# A clipped critic's number is on a scale of its own: its slope is what weights of 0.01 leave of it. Divided by that
+# slope it is a fair lower bound. A gradient penalty holds the slope near 1 on average, not at most 1 (at its optimum it
+# is $1 + W_1 / (2 \lambda)$), so what is said and what is proven differ. Spectral norms hold it below 1.
 #
 # ## A critic that chases a generator
 #
