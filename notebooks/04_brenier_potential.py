@@ -33,7 +33,7 @@ def show(draw, *args, **kwargs):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture.png"
         draw(path, *args, **kwargs)
-        return Image(path.read_bytes(), width=480)
+        return Image(path.read_bytes(), width=360)
 
 
 # %% [markdown]
@@ -157,12 +157,12 @@ for panel in panels:
 # `sample` mixes the targets of neighbouring cells whose angle is small, and refuses points that have none.
 
 # %%
-m = 120 if QUICK else 400
+m = 120 if QUICK else 900
 centres = np.array([[-1.0, -0.6], [1.0, -0.6], [0.0, 1.0]])
 parts = centres[rng.integers(3, size=m)] + 0.12 * rng.normal(size=(m, 2))
 jump = otgen.SemiDiscreteOT().fit(parts)
 theta = jump.angle(quantile=0.85)
-grid = 60 if QUICK else 120
+grid = 60 if QUICK else 160
 ticks = (np.arange(grid) + 0.5) / grid
 at = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
 singular = np.asarray(jump.singular(at, theta=theta))
