@@ -40,7 +40,10 @@ def fit(rng: Rng) -> None:
             state, end = Path(folder) / "state", Path(folder) / "map.npz"
             kills = _killed_until_done(made, y, state, end, rng, took)
             found = otgen.SemiDiscreteOT.load(end)
-            expect(np.array_equal(found.heights_, wanted), f"{method}, killed {kills} times, ends elsewhere")
+            # Newton's steps start anew from the heights of the checkpoint: the same optimum, to tol.
+            away = float(np.abs(found.heights_ - wanted).max())
+            allowed = 1e-7 if method == "newton" else 0.0
+            expect(found.converged_ and away <= allowed, f"{method}, killed {kills} times, ends {away:.3g} elsewhere")
     finally:
         map_files.EVERY = before
 
