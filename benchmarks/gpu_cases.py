@@ -242,7 +242,7 @@ def mmd_case(chip: Chip, n: int, held: int, d: int) -> Case:
 
     def judge(found: Any) -> dict[str, Any]:
         rows = min(n, 500)
-        exact = [kernels.kernel_sum(
+        exact: list[Any] = [kernels.kernel_sum(
             x[:rows].astype(np.float64), z.astype(np.float64), cupy.full(rows, 1.0 / n), cupy.full(n, 1.0 / n),
             kernel="imq", scales=np.array([0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]), bandwidth=bandwidth, sums=False,
             by_x=True, by_y=False,
@@ -323,7 +323,7 @@ def sinkhorn_case(chip: Chip, n: int, d: int) -> Case:
 
     def geomloss() -> Callable[[], Any]:
         import torch
-        from geomloss import SamplesLoss
+        from geomloss import SamplesLoss  # pyright: ignore[reportMissingImports]
 
         one, other = torch.from_dlpack(x), torch.from_dlpack(y)
         loss = SamplesLoss("sinkhorn", p=2, blur=math.sqrt(0.5 * eps), debias=False, scaling=0.9, backend="online")
@@ -345,7 +345,7 @@ def _clouds(cupy: Any, n: int, m: int, d: int) -> tuple[Any, Any, Any]:
 
 def _keops_soft(x: Any, y: Any, h: Any, eps: float) -> Callable[[], Any]:
     import torch
-    from pykeops.torch import LazyTensor
+    from pykeops.torch import LazyTensor  # pyright: ignore[reportMissingImports]
 
     one, other, offsets = torch.from_dlpack(x), torch.from_dlpack(y), torch.from_dlpack(h).float()
     rows, columns = LazyTensor(one[:, None, :]), LazyTensor(other[None, :, :])

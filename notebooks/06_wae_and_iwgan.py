@@ -94,7 +94,8 @@ assert sheet.min() >= 0 and sheet.max() <= 1
 # $$\max_f L(G, Q, f) - \min_{G, Q} L(G, Q, f) \ \geq\ 0, \quad \text{and } 0 \text{ at a saddle point.}$$
 #
 # Clones of either side are trained for a fixed budget, and measured on points that were held out; so it is an estimate,
-# from below, with a standard error.
+# from below, with a standard error. So few steps as here leave it unsettled: it falls from where it began, and rises
+# again whenever one side runs ahead. The preset's run, read from its file below, is what it looks like at the end.
 
 # %%
 ring = data.load("8gaussians", n=1_000 if QUICK else 5_000)

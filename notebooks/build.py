@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 HERE = Path(__file__).resolve().parent
 MARK = re.compile(r"^# %%(?: \[(markdown)\])?[ ]*$", flags=re.MULTILINE)
 WIDEST = 1100  # pixels of a picture
-COLOURS = 256, 64, 16  # of a picture: the most with which it fills no more than
+COLOURS = 256, 64  # of a picture: the most with which it fills no more than BYTES; if with none, it is made smaller
 BYTES = 50_000
 SECONDS = 900  # a cell may take
 
@@ -98,13 +98,22 @@ def _shrink(data: dict[str, Any], metadata: dict[str, Any]) -> None:
     wide = metadata.get("image/png", {}).get("width", WIDEST)
     if picture.width > wide:
         picture = picture.resize((wide, round(picture.height * wide / picture.width)), Image.Resampling.LANCZOS)
-    for colours in COLOURS:
-        written = io.BytesIO()
-        small = picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        small.save(written, "png", optimize=True)
-        if written.tell() <= BYTES:
-            break
-    data["image/png"] = base64.b64encode(written.getvalue()).decode()
+    written = _png(picture, COLOURS[0])
+    while len(written) > BYTES:
+        written = _png(picture, COLOURS[1])
+        if len(written) > BYTES:
+            size = round(0.85 * picture.width), round(0.85 * picture.height)
+            picture = picture.resize(size, Image.Resampling.LANCZOS)
+    data["image/png"] = base64.b64encode(written).decode()
+
+
+def _png(picture: Any, colours: int) -> bytes:
+    from PIL import Image
+
+    written = io.BytesIO()
+    few = picture.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few.save(written, "png", optimize=True)
+    return written.getvalue()
 
 
 def write(path: Path, made: Any) -> Path:

@@ -78,8 +78,7 @@ def test_without_mnist_its_notebook_says_that_it_takes_digits(quick, monkeypatch
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_the_notebook_is_that_of_its_source(path: Path) -> None:
     target = path.with_suffix(".ipynb")
-    if not target.exists():
-        pytest.skip(f"{target.name} is not made yet. Run: make notebooks N={path.name[:2]}")
+    assert target.exists(), f"{target.name} is not made yet. Run: make notebooks N={path.name[:2]}"
     made = json.loads(target.read_text(encoding="utf-8"))
     wanted = [(cell.kind, cell.text) for cell in build.cells(path)]
     found = [(cell["cell_type"], "".join(cell["source"])) for cell in made["cells"]]

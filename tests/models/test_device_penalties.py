@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -17,14 +19,16 @@ def torch(cuda_tensors):
 def test_the_penalty_runs_where_the_codes_are(torch, cuda_tensors, monkeypatch, penalty, place):
     from otgen.models import WAE
 
-    def step() -> tuple[float, torch.Tensor]:
+    def step() -> tuple[float, Any]:
         torch.manual_seed(0)
         model = WAE((3,), 2, penalty=penalty, width=8).to(cuda_tensors.device)
         x = torch.linspace(-1.0, 1.0, 60).reshape(20, 3).to(cuda_tensors.device)
         generator = torch.Generator(cuda_tensors.device).manual_seed(1)
         loss = model.losses(x, generator=generator)["autoencoder"]
         loss.backward()
-        return float(loss), next(model.encoder.parameters()).grad.cpu()
+        gradient = next(model.encoder.parameters()).grad
+        assert gradient is not None
+        return float(loss), gradient.cpu()
 
     asked, whole = [], getattr(*place)
     monkeypatch.setattr(*place, lambda *a, **k: asked.append(1) or whole(*a, **k))
