@@ -54,8 +54,11 @@ def cupy(request, monkeypatch) -> Any:
     monkeypatch.setenv("OTGEN_EMULATOR_ORDER", request.param)
     module = emulated.module()
     monkeypatch.setitem(sys.modules, "cupy", module)
-    for name, refusing in emulated.implicit_conversions().items():
-        monkeypatch.setattr(np, name, refusing)
+    guarded = emulated.guarded_numpy()
+    for name, loaded in list(sys.modules.items()):
+        ours = name.split(".")[0] in ("otgen", "otgen_kernels") and not name.startswith("otgen_kernels.cpu")
+        if ours and getattr(loaded, "np", None) is np:
+            monkeypatch.setattr(loaded, "np", guarded)
     return module
 
 

@@ -116,3 +116,12 @@ def test_entries_of_the_device_stay_there_and_what_cupy_refuses_is_refused():
         cupy.RawModule(code=source.text("prefix"), options=()).get_function("carries")(
             (1,), (256,), (np.int32(0),), shared_mem=40 * 1024
         )
+
+
+def test_an_array_of_the_device_is_not_converted_unasked(cupy):
+    from otgen.transport import costs
+
+    assert costs.np is not np
+    with pytest.raises(TypeError, match="Implicit conversion to a NumPy array is not allowed"):
+        costs.np.asarray(cupy.zeros(2))
+    assert costs.np.asarray([1.0]).sum() == costs.np.linalg.norm([1.0]) == 1.0

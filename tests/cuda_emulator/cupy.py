@@ -178,8 +178,18 @@ class _Pool:
         pass
 
 
-def implicit_conversions() -> dict[str, Any]:
-    """NumPy's makers of arrays, by name, as they answer an array of CuPy: they refuse it."""
+class GuardedNumPy(types.ModuleType):
+    """NumPy for the code that is tested: what makes an array refuses one of CuPy, which it would have to copy.
+
+    Not NumPy itself: Numba, compiling a kernel meanwhile, would find functions that it does not know.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+
+def guarded_numpy() -> GuardedNumPy:
+    """NumPy whose array, asarray, ascontiguousarray and require answer an array of CuPy as CuPy does."""
 
     def refusing(make: Any) -> Any:
         def made(*arguments: Any, **options: Any) -> Any:
@@ -189,7 +199,10 @@ def implicit_conversions() -> dict[str, Any]:
 
         return made
 
-    return {name: refusing(getattr(np, name)) for name in ("array", "asarray", "ascontiguousarray", "require")}
+    guarded = GuardedNumPy("numpy")
+    for name in ("array", "asarray", "ascontiguousarray", "require"):
+        setattr(guarded, name, refusing(getattr(np, name)))
+    return guarded
 
 
 def module() -> types.ModuleType:
