@@ -111,7 +111,7 @@ def _png(picture: Any, colours: int) -> bytes:
     from PIL import Image
 
     written = io.BytesIO()
-    few = picture.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few = picture.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)  # keeps rare hues
     few.save(written, "png", optimize=True)
     return written.getvalue()
 
