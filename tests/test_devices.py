@@ -32,7 +32,8 @@ def test_results_return_to_torch_without_a_copy(cuda_tensors):
     x = torch.arange(6.0, dtype=torch.float64, device=cuda_tensors.device).reshape(3, 2).requires_grad_()
     twice, total = doubled(x, x)
     assert twice.device == x.device and twice.dtype == torch.float64 and total.shape == () and float(total) == 15.0
-    assert devices.take(x.detach()).ravel()[0].data is not None
+    devices.take(x.detach())[0, 1] = 7.0  # the tensor's own memory
+    assert float(x[0, 1].detach()) == 7.0
     short = x.detach().to(torch.bfloat16)
     assert doubled(short, short)[0].dtype == torch.float32
 

@@ -1,11 +1,5 @@
 // The cost of a pair from its coordinates: c = (unit s)^q, s = sum |x-y|^2, sum |x-y| or max |x-y| by FORM.
-#define SQUARES 0
-#define ABSOLUTES 1
-#define MAXIMUM 2
-#define IDENTITY 0
-#define ROOT 1
-#define SQUARE 2
-#define POWER 3
+#include "forms.cuh"
 
 // One coordinate's part in s.
 template <typename T> __device__ __forceinline__ T joined(T s, T x, T y) {

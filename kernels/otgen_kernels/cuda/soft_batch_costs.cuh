@@ -1,10 +1,5 @@
 // The cost of a pair (unit s)^q, float64, its form and shape known when it runs: each is taken once a problem.
-#define SQUARES 0
-#define ABSOLUTES 1
-#define MAXIMUM 2
-#define IDENTITY 0
-#define ROOT 1
-#define SQUARE 2
+#include "forms.cuh"
 
 struct Cost {
     int d, form, shape;
