@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,6 +48,27 @@ class NewtonRun:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
+class Near(NamedTuple):
+    """What the next diagram is found by: cells of heights that are near, in the order of the tree."""
+
+    mass: Array
+    first: Array
+    starts: Array
+    neighbours: Array
+
+
+class Reached(NamedTuple):
+    """Where a fit stands, all that its next step depends on: heights, and the stage that they belong to.
+
+    near is what their diagram was measured beside. That is only the faster for it, but the order in which walls are
+    cut, and so the last digit of a mass, is near's: a fit that goes on without it ends a rounding elsewhere.
+    """
+
+    heights: Array
+    stage: int
+    near: Near | None = None
+
+
 class PowerCells:
     """Power diagrams of targets y on a convex source in the coordinates of a frame, the source's mass being 1."""
 
@@ -71,14 +92,14 @@ class PowerCells:
 
 
 def fit_newton(
-    y: Array, nu: Array, source: Convex, *, start: tuple[Array, int] | None, tol: float, max_iter: int,
-    report: Callable[[dict[str, Any], Array], None], deadline: float = np.inf,
+    y: Array, nu: Array, source: Convex, *, start: Reached | None, tol: float, max_iter: int,
+    report: Callable[[dict[str, Any], Reached], None], deadline: float = np.inf,
 ) -> tuple[NewtonRun, Frame]:  # fmt: skip
     """The exact map of a convex source to targets y (n, d), d = 2 or 3, of masses nu.
 
     The run, and what report is told at every step, are heights in the frame's coordinates; the graph of the run's
-    diagram is left in another order. An image is approached in stages, each a sharper one; a start is heights and the
-    stage, as report's rows have it, that they belong to.
+    diagram, and all of near, are left in another order. An image is approached in stages, each a sharper one. A start
+    is what report was told: the steps from there on are bit for bit those of the fit that told it.
     """
     frame = frame_of(y, source)
     order = host.tree_order(frame.y(y))  # neighbours near in memory
@@ -93,18 +114,19 @@ def fit_newton(
         def masses(rows: Array, found: Array) -> Array:
             return PowerCells(y[rows], source, frame, images[0]).measure(found).mass
 
-        start = first_heights(sites, nu, frame.x(spread_points(source)), frame.walls(source), masses), 0
+        heights = first_heights(sites, nu, frame.x(spread_points(source)), frame.walls(source), masses)
+        start = Reached(heights, 0)
     else:
-        start = start[0][order], start[1]
-    heights, first = start
+        heights = start.heights[order]
     history: list[dict[str, Any]] = []
-    near, message = None, ""
-    for stage in range(min(first, len(images) - 1), len(images)):
+    near, message = start.near, ""
+    for stage in range(min(start.stage, len(images) - 1), len(images)):
         last, done = stage == len(images) - 1, history[-1]["iteration"] if history else 0
 
-        def told(row: dict[str, Any], found: Array, done: int = done, stage: int = stage) -> None:
+        def told(row: dict[str, Any], found: Array, beside: Any, done: int = done, stage: int = stage) -> None:
             history.append({**row, "iteration": done + row["iteration"], "stage": stage})
-            report(history[-1], found[back])
+            near = None if beside is None else Near(*(getattr(beside, name) for name in Near._fields))
+            report(history[-1], Reached(found[back], stage, near))
 
         run = newton(
             PowerCells(y, source, frame, images[stage]), sites, nu, heights, tol=tol if last else BLURRED_TOL,
@@ -114,7 +136,7 @@ def fit_newton(
         if message and not last:  # what was reached is told of the image itself
             run = newton(
                 PowerCells(y, source, frame, pixels), sites, nu, heights, tol=tol, max_iter=0,
-                report=lambda row, found: None, near=near,
+                report=lambda row, found, beside: None, near=near,
             )  # fmt: skip
         if message:
             break
@@ -155,9 +177,12 @@ def softened(pixels: Array, cells: int, least: float = 1.0) -> Iterator[Array]:
 
 def newton(
     cells: PowerCells, y: Array, nu: Array, heights: Array, *, tol: float, max_iter: int,
-    report: Callable[[dict[str, Any], Array], None], deadline: float = np.inf, near: Any = None,
+    report: Callable[[dict[str, Any], Array, Any], None], deadline: float = np.inf, near: Any = None,
 ) -> NewtonRun:  # fmt: skip
-    """Move heights until every cell's mass is within tol nu_i of nu_i; report is told every step and its heights."""
+    """Move heights until every cell's mass is within tol nu_i of nu_i.
+
+    report is told every step, its heights, and the diagram that theirs was measured beside (near, at first).
+    """
     began = time.perf_counter()
     diagram = cells.measure(heights, near=near)
     if not (diagram.mass > 0.0).all():
@@ -172,7 +197,8 @@ def newton(
             "solve_iterations": inner, "seconds": time.perf_counter() - began,
         }  # fmt: skip
         history.append(row)
-        report(row, heights)
+        report(row, heights, near)
+        near = None  # a diagram of a large cloud is not held for longer than it is needed
         run = NewtonRun(heights, diagram, error, "", history)
         if error <= tol:
             return run
@@ -200,7 +226,7 @@ def newton(
             tried = cells.measure(trial, near=diagram)
             left = float(((tried.mass - target) ** 2 / target).sum())
             if (tried.mass > 0.05 * least).all() and left <= (1.0 - 0.3 * step) ** 2 * distance:
-                heights, diagram = trial, tried
+                heights, near, diagram = trial, diagram, tried
                 break
             step *= 0.5
         else:

@@ -88,8 +88,9 @@ class SemiDiscreteOT:
     def fit(self, y: Any, b: Any = None, *, resume: Any = None) -> SemiDiscreteOT:
         """Fit the map to targets y (n, d) of masses b (n,) that sum to 1, None for 1 / n each; returns self.
 
-        resume names a file: the fit saves itself there once a minute, and goes on from it where it exists. Equal
-        targets are merged and share their cell in proportion to b. An interrupt keeps the best heights so far.
+        resume names a file: the fit saves itself there once a minute, and goes on from it where it exists, to the same
+        heights, bit for bit, as a fit that was never stopped. Equal targets are merged and share their cell in
+        proportion to b. An interrupt keeps the best heights so far.
         Targets on a GPU are fitted there by Monte Carlo, whose samples are then drawn there, and on the host by newton.
         Raises ValueError or TypeError for bad input; warns with a ConvergenceWarning where tol was not reached.
         """

@@ -22,7 +22,7 @@ from .brenier_run import STREAM, random_stream
 from .cell_error import Chi2, estimate_chi2
 from .frame import Frame, frame_of
 from .map_files import Checkpoint
-from .power_newton import PowerCells, fit_newton
+from .power_newton import Near, PowerCells, Reached, fit_newton
 from .sources import Convex, Framed, Source, placed
 
 Array = np.ndarray
@@ -180,23 +180,22 @@ class Outlines:
 def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved: Checkpoint | None) -> Fit:
     """By Newton's method; an interrupt keeps the last step."""
     y, nu = targets.points, targets.masses
-    latest: list[tuple[Array, int]] = []
+    latest: list[Reached] = []
     rows: list[dict[str, Any]] = []
     if saved is not None and saved.state is not None:
-        latest = [(np.asarray(saved.state["heights"]), int(saved.state["stage"]))]
+        latest = [_from_state(saved.state)]
 
-    def report(row: dict[str, Any], heights: Array) -> None:
-        latest[:] = [(heights, row["stage"])]
+    def report(row: dict[str, Any], reached: Reached) -> None:
+        latest[:] = [reached if saved is not None else reached._replace(near=None)]
         rows.append(row)
         limits.progress(row)
         keep()
 
     def keep(now: bool = False) -> None:
         if saved is not None and latest:
-            heights, stage = latest[0]
-            saved.write({"heights": heights, "stage": stage}, now=now)
+            saved.write(_to_state(latest[0]), now=now)
 
-    def run(most: float, told: Callable[[dict[str, Any], Array], None]) -> tuple[Any, Frame]:
+    def run(most: float, told: Callable[[dict[str, Any], Reached], None]) -> tuple[Any, Frame]:
         return fit_newton(
             y, nu, source, start=latest[0] if latest else None, tol=limits.tol, report=told,
             max_iter=MAX_STEPS if most == np.inf else int(most), deadline=time.perf_counter() + limits.max_time,
@@ -236,6 +235,19 @@ def fit_exact(targets: Targets, source: Convex, limits: Limits, seed: int, saved
         found.history[-1]["iteration"] if found.history else 0,
         found.history,
     )
+
+
+def _to_state(reached: Reached) -> dict[str, Any]:
+    near = {} if reached.near is None else reached.near._asdict()
+    return {
+        "heights": reached.heights, "stage": reached.stage, **{f"near_{name}": value for name, value in near.items()},
+    }  # fmt: skip
+
+
+def _from_state(state: dict[str, Any]) -> Reached:
+    has_near = "near_mass" in state
+    near = Near(*(np.asarray(state[f"near_{name}"]) for name in Near._fields)) if has_near else None
+    return Reached(np.asarray(state["heights"]), int(state["stage"]), near)
 
 
 def fit_sampled(

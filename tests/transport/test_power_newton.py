@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from otgen.transport.frame import frame_of
-from otgen.transport.power_newton import PowerCells, fit_newton
+from otgen.transport.power_newton import PowerCells, Reached, fit_newton
 from otgen.transport.sources import Box, Image, Polytope
 from tolerance import tol
 
@@ -26,7 +26,7 @@ SOURCES = {
 }
 
 
-def fit(y, nu, source, *, start=None, tol=1e-9, max_iter=300, report=lambda row, heights: None, **more):
+def fit(y, nu, source, *, start=None, tol=1e-9, max_iter=300, report=lambda row, reached: None, **more):
     return fit_newton(y, nu, source, start=start, tol=tol, max_iter=max_iter, report=report, **more)
 
 
@@ -182,17 +182,15 @@ def test_limits_end_a_run_and_say_so(rng):
 
 def test_every_step_is_told_and_a_start_goes_on_from_it(rng):
     y, told = rng.standard_normal((300, 2)), []
-    run, _ = fit(y, uniform(y), SQUARE, report=lambda row, heights: told.append((row, heights.copy())))
+    run, _ = fit(y, uniform(y), SQUARE, report=lambda row, reached: told.append((row, reached)))
     assert [row for row, _ in told] == run.history
     assert [row["iteration"] for row in run.history] == list(range(len(told)))
     errors = [row["error"] for row in run.history]
     assert errors[-1] == run.error <= 1e-9 < errors[-2] and errors[0] > 0.1
     middle = len(told) // 2
-    again, _ = fit(y, uniform(y), SQUARE, start=(told[middle][1], 0))
-    assert again.history[0]["error"] == pytest.approx(errors[middle], rel=1e-6)
-    assert len(again.history) < len(run.history)
-    difference = again.heights - run.heights
-    np.testing.assert_allclose(difference, difference.mean(), atol=1e-9)
+    again, _ = fit(y, uniform(y), SQUARE, start=told[middle][1])
+    assert [row["error"] for row in again.history] == errors[middle:]
+    np.testing.assert_array_equal(again.heights, run.heights)
 
 
 def test_a_start_with_empty_cells_is_said(rng):
@@ -200,7 +198,7 @@ def test_a_start_with_empty_cells_is_said(rng):
     sites = frame_of(y, SQUARE).y(y)
     heights = fit(y, uniform(y), SQUARE)[0].heights
     heights[np.argsort((sites**2).sum(1))[:7]] -= 100.0
-    run, _ = fit(y, uniform(y), SQUARE, start=(heights, 0))
+    run, _ = fit(y, uniform(y), SQUARE, start=Reached(heights, 0))
     assert (
         run.message.startswith("7 cells have no mass at the start") or "cells have no mass at the start" in run.message
     )

@@ -22,7 +22,7 @@ def uniform(y):
 
 def end(y, nu, source, steps):
     """The heights after so many steps."""
-    run, _ = fit_newton(y, nu, source, start=None, tol=1e-12, max_iter=steps, report=lambda row, heights: None)
+    run, _ = fit_newton(y, nu, source, start=None, tol=1e-12, max_iter=steps, report=lambda row, reached: None)
     return run.heights
 
 
@@ -78,7 +78,7 @@ def test_a_step_is_that_of_the_dense_newton_method(rng):
     sites, cells = frame.y(y), PowerCells(y, SQUARE, frame, None)
     start = convex_heights(sites, nu, frame.x(spread_points(SQUARE)), frame.walls(SQUARE), directions(2)[0])
     # Near the end full steps to nu itself, solved to 0.3 tol of a cell's mass.
-    newton(cells, sites, nu, start, tol=1e-10, max_iter=50, report=lambda row, h: steps.append((row, h)))
+    newton(cells, sites, nu, start, tol=1e-10, max_iter=50, report=lambda row, h, near: steps.append((row, h)))
     (_, before), (row, after) = steps[-2], steps[-1]
     assert row["step"] == 1.0
     found = cells.measure(before)

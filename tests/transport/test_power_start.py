@@ -45,7 +45,7 @@ def test_a_grid_on_its_box_starts_at_the_answer():
     side = (np.arange(8) + 0.5) / 8
     y = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
     run, _ = fit_newton(
-        y, np.full(64, 1 / 64), SQUARE, start=None, tol=1e-9, max_iter=50, report=lambda row, heights: None
+        y, np.full(64, 1 / 64), SQUARE, start=None, tol=1e-9, max_iter=50, report=lambda row, reached: None
     )
     assert run.history[0]["error"] < 0.05
 
@@ -100,6 +100,6 @@ def test_narrow_clusters_take_few_steps(rng, width, kind):
         "a line and a cluster": np.r_[rng.random((100, 1)) * [[1.0, 0.0]], cluster + 5.0],
     }[kind]
     run, _ = fit_newton(
-        y, np.full(200, 1 / 200), SQUARE, start=None, tol=1e-7, max_iter=15, report=lambda row, heights: None
+        y, np.full(200, 1 / 200), SQUARE, start=None, tol=1e-7, max_iter=15, report=lambda row, reached: None
     )
     assert run.message == "" and run.error <= 1e-7
