@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 
 import otgen
 
-from . import distance, doctor, maps
+from . import distance, doctor, folders, maps
 
 __all__ = ["heart", "progress_line", "proven", "run", "star", "told"]
 
@@ -104,7 +104,7 @@ def run(out: Path, *, progress: Progress = None, sizes: tuple[int, ...] = SIZES)
         "machine": {key: machine[key] for key in ("python", "versions", "threads", "cpu")},
         "files": [*(str(out / name) for name in (*PICTURES, "report.json")), *(models or {}).get("files", ())],
     }
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    folders.write_text(out / "report.json", json.dumps(report, indent=2) + "\n")
     return report
 
 

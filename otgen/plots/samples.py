@@ -10,10 +10,9 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.image import imsave
 
 from ..options import read_count
-from .style import DPI, INK, PEER, PLAIN, bare, colours, log_ticks, new_figure, point_size, save
+from .style import DPI, INK, PEER, PLAIN, bare, colours, log_ticks, new_figure, point_size, save, save_pixels
 
 GAP, APART = 2, 10  # pixels between two images, and between rows that do not belong together
 SIDE = 56  # pixels, nearly, to which smaller images are enlarged, by a whole factor
@@ -25,7 +24,7 @@ HELD = "(n, C, H, W) with C = 1 or 3"
 
 def save_grid(path: Path, images: np.ndarray, *, columns: int | None = None) -> None:
     """Draw images (n, C, H, W) with values in [0, 1], C = 1 or 3, row by row; None makes the grid nearly square."""
-    imsave(path, _sheet(_read_images(images, "images"), columns))
+    save_pixels(_sheet(_read_images(images, "images"), columns), path)
 
 
 def save_pairs(path: Path, originals: np.ndarray, reconstructions: np.ndarray, *, columns: int | None = None) -> None:
@@ -53,7 +52,7 @@ def save_interpolations(path: Path, rows: np.ndarray) -> None:
     rows = np.asarray(rows)
     if rows.ndim != 5 or rows.shape[2] not in (1, 3) or rows.size == 0:
         raise ValueError(f"rows must have shape (k, t, C, H, W) with C = 1 or 3; got {rows.shape}. Reshape them.")
-    imsave(path, _sheet(rows.reshape(-1, *rows.shape[2:]), rows.shape[1], together=1))
+    save_pixels(_sheet(rows.reshape(-1, *rows.shape[2:]), rows.shape[1], together=1), path)
 
 
 def save_ranked(path: Path, best: np.ndarray, worst: np.ndarray) -> None:
@@ -155,4 +154,4 @@ def _save_titled(path: Path, sheets: Mapping[str, np.ndarray]) -> None:
         title.set_position((middle / wide, 1 - MARGIN / tall))
         figure.figimage(sheet, middle - sheet.shape[1] // 2, tall - above - sheet.shape[0], origin="upper")
         left += width
-    figure.savefig(path, dpi=DPI)
+    save(figure, path)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator
+
+from .. import folders
 
 INK, RULE = "#22252b", "#e4e6ea"
 SOURCE, TARGET, PEER = "#3566b8", "#d1495b", "#8a8f98"
@@ -30,8 +34,20 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure."""
-    figure.savefig(path, dpi=DPI)
+    """Write the figure; a picture that is there is replaced at once or not at all."""
+    _write(path, lambda file, kind: figure.savefig(file, dpi=DPI, format=kind))
+
+
+def save_pixels(sheet: np.ndarray, path: Path) -> None:
+    """Write a sheet (H, W, 3) as it is, a pixel a pixel, like `save`."""
+    _write(path, lambda file, kind: imsave(file, sheet, format=kind))
+
+
+def _write(path: Path, draw: Callable[[BytesIO, str], None]) -> None:
+    drawn = BytesIO()  # first: what cannot be drawn, or not in this format, is no reason to touch the disk
+    draw(drawn, Path(path).suffix[1:] or "png")
+    with folders.replacing(Path(path)) as file:
+        file.write(drawn.getvalue())
 
 
 def bare(axes: Axes) -> None:

@@ -60,6 +60,18 @@ def _save_state(folder: Path, y: Any) -> None:
     map_files.write(folder / "state", "checkpoint", {"heights": y, "note": "x" * len(y)})
 
 
+def _save_picture(folder: Path, y: Any) -> None:
+    from otgen import plots
+
+    plots.save_cloud(folder / "cloud.png", {"points": y})
+
+
+def _read_picture(folder: Path) -> None:
+    from matplotlib.image import imread
+
+    imread(folder / "cloud.png")
+
+
 def _save_training(folder: Path, y: Any) -> None:
     import torch
 
@@ -102,6 +114,7 @@ def _shell(*words: str) -> Callable[[Path, Any], None]:
 WRITERS: tuple[tuple[str, Callable[[Path, Any], None], Callable[[Path], Any]], ...] = (
     ("SemiDiscreteOT.save", _save_map, lambda folder: otgen.SemiDiscreteOT.load(folder / "map.npz")),
     ("the state of a fit", _save_state, lambda folder: map_files.read(folder / "state", "checkpoint")),
+    ("a picture", _save_picture, _read_picture),
     ("a checkpoint of a training", _save_training, _read_training),
     (
         "otgen map apply",
