@@ -39,6 +39,7 @@ MAP: dict[str, tuple[str, ...]] = {
         "otgen_kernels.cuda*",
     ),
     "otgen_kernels.host": ("otgen_kernels.loading", "otgen_kernels.dispatch", "otgen_kernels.cpu*"),
+    "otgen_kernels.gpu": ("otgen_kernels.loading", "otgen_kernels.dispatch", "otgen_kernels.cuda*"),
     "otgen_kernels": ("otgen_kernels.*",),
     "otgen.devices": (),
     "otgen.arrays": ("otgen.devices",),

@@ -24,6 +24,7 @@ Slices            clouds along directions, and sums over them; weighted_gram
 
 from . import cache as cache  # first: it settles where kernels are kept before one is declared
 from .costs import unit_rows as unit_rows
+from .dispatch import GPU_ONLY as GPU_ONLY
 from .dispatch import HOST_ONLY as HOST_ONLY
 from .dispatch import TWINNED as TWINNED
 from .dispatch import Cells as Cells

@@ -60,6 +60,9 @@ HOST_ONLY = {
 }
 """Kernels that only ever run on the host, by their file: the names of `otgen_kernels.host`."""
 
+GPU_ONLY = {"sinkhorn": ("CONVERGED", "START", "Rules", "Sinkhorn", "State")}
+"""What only a GPU needs kernels for, by its file in cuda/: the names of `otgen_kernels.gpu`."""
+
 
 def PairIndex(x: np.ndarray, y: np.ndarray, *, metric: str, p: float) -> pairs.PairIndex:
     """Prepare x (n, d) and y (m, d) for many c_transform(h) and smallest_k(h, k), and their transposes ending in _t."""

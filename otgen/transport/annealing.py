@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import devices
+from . import device_iteration
 from .iteration import Potentials, Sweeps, iterate, iterate_symmetric
 from .regularisation import Regularisation
 
@@ -176,6 +178,8 @@ class Annealing:
                 )
 
         sweeps = Sweeps(tol, most, in_single, report)
+        if devices.is_on_gpu(problem.a):
+            return device_iteration.iterate(soft, problem.a, problem.b, by, start, sweeps, symmetric=self.symmetric)
         if self.symmetric:
             return iterate_symmetric(soft, problem.a, by, start, sweeps)
         return iterate(soft, problem.a, problem.b, by, start, sweeps)

@@ -26,7 +26,7 @@ Array = np.ndarray
 
 MEMORY = 5  # secant pairs: more measured no better
 RADIUS = 3.0  # eps that an accelerated step may move a potential: 2 and 5 measured much slower on some problems each
-NOISE = 1e-13  # share of the semi-dual that its own sums may be off by
+NOISE, SINGLE_NOISE = 1e-13, 1e-7  # share of the semi-dual that its own sums may be off by
 STALLED = 25  # sweeps without a tenth less error after which the arithmetic, not the iteration, is at its end
 
 
@@ -121,7 +121,7 @@ def iterate(soft: Any, a: Array, b: Array, by: Regularisation, start: Potentials
         there = soft.transform(0, g + log_b, eps, there, rough=rough, **options)
         f = damp_a * there
         dual, size = _semi_dual(a, b, f, g, by)
-        noise = NOISE if not sweeps.single else 1e-7
+        noise = SINGLE_NOISE if sweeps.single else NOISE
         if plain is not None and not dual >= value - noise * size:
             g, plain = plain, None
             secants.clear()

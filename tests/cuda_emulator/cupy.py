@@ -116,8 +116,26 @@ class ndarray(np.ndarray):
     def argmin(self, *arguments: Any, **options: Any) -> Any:
         return _ours(self.view(np.ndarray).argmin(*arguments, **options))
 
-    def get(self) -> np.ndarray:
-        return self.view(np.ndarray).copy()
+    def get(self, *, out: np.ndarray | None = None, blocking: bool = True) -> np.ndarray:
+        if out is None:
+            return self.view(np.ndarray).copy()
+        if out.dtype != self.dtype or out.shape != self.shape:
+            raise ValueError("out must be of the shape and the dtype of the array")
+        out.fill(np.nan)
+        _coming.append((out, self.view(np.ndarray).copy()))
+        if blocking:
+            _arrive()
+        return out
+
+
+_coming: list[tuple[np.ndarray, np.ndarray]] = []
+"""Copies to the host that nobody has waited for: until then they are not there."""
+
+
+def _arrive() -> None:
+    for out, values in _coming:
+        out[...] = values
+    _coming.clear()
 
 
 def asnumpy(value: Any) -> np.ndarray:
@@ -156,7 +174,7 @@ class _Stream:
     ptr = 0
 
     def synchronize(self) -> None:
-        pass
+        _arrive()
 
     def record(self, event: Any = None) -> _Stream:
         return self  # an event: it can be waited for
@@ -211,6 +229,7 @@ def module() -> types.ModuleType:
     made.ndarray, made.asnumpy, made.RawModule = ndarray, asnumpy, RawModule
     made.cuda = types.SimpleNamespace(
         Device=Device, get_current_stream=_Stream, ExternalStream=lambda *_: _Stream(), Stream=_Stream,
+        alloc_pinned_memory=bytearray,
         runtime=types.SimpleNamespace(
             getDeviceCount=lambda: 1,
             getDeviceProperties=lambda device: {"name": b"emulated", "multiProcessorCount": 2},

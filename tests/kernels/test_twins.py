@@ -9,7 +9,7 @@ import re
 import pytest
 
 import otgen_kernels
-from otgen_kernels import host
+from otgen_kernels import gpu, host
 
 
 def parameters(function) -> list[tuple[str, object]]:
@@ -27,9 +27,10 @@ def test_twins_share_a_signature(file, name):
         assert parameters(twin) == public
 
 
-def test_host_only_names_are_the_names_of_host():
-    typed = set(re.findall(r"import (\w+) as \1", inspect.getsource(host)))
-    names = {name for names in otgen_kernels.HOST_ONLY.values() for name in names}
-    assert typed == names and all(callable(getattr(host, name)) for name in names)
+@pytest.mark.parametrize(("side", "listed"), [(host, otgen_kernels.HOST_ONLY), (gpu, otgen_kernels.GPU_ONLY)])
+def test_names_of_one_side_are_those_listed(side, listed):
+    typed = set(re.findall(r"import (\w+) as \1", inspect.getsource(side)))
+    names = {name for names in listed.values() for name in names}
+    assert typed == names and all(hasattr(side, name) for name in names)
     with pytest.raises(AttributeError, match=r"has no attribute 'nothing'"):
-        _ = host.nothing
+        _ = side.nothing

@@ -52,11 +52,12 @@ class Program:
         _check_shape(where, grid, block)
         if len(arguments) != len(parameters):
             raise TypeError(f"{where} takes {len(parameters)} arguments; got {len(arguments)}.")
-        passed = tuple(_argument(where, *both) for both in zip(parameters, arguments))
+        cupy = namespace()
+        current = cupy.cuda.Device().id
+        passed = tuple(_argument(where, current, *both) for both in zip(parameters, arguments))
         if 0 in grid:  # no pairs, no work: CUDA calls an empty grid an error
             return
-        cupy = namespace()
-        function = _module(cupy.cuda.Device().id, self.file, self.macros).get_function(kernel)
+        function = _module(current, self.file, self.macros).get_function(kernel)
         if shared > USUAL_SHARED:
             function.max_dynamic_shared_size_bytes = shared
         function(grid, block, passed, shared_mem=shared)
@@ -65,6 +66,22 @@ class Program:
                 cupy.cuda.get_current_stream().synchronize()
             except Exception as error:
                 raise RuntimeError(f"{where} failed on the device: {error}") from error
+
+
+class Posted:
+    """A few numbers on their way to the host: asked for now, read later, while the device goes on."""
+
+    def __init__(self, values: Any) -> None:
+        # Pinned memory: to any other a copy waits for the device.
+        room = namespace().cuda.alloc_pinned_memory(values.nbytes)
+        self._host = np.ndarray(values.shape, values.dtype, buffer=room)
+        values.get(out=self._host, blocking=False)
+        self._sent = namespace().cuda.get_current_stream().record()
+
+    def read(self) -> np.ndarray:
+        """Wait until they are there."""
+        self._sent.synchronize()
+        return self._host
 
 
 @cache
@@ -80,7 +97,7 @@ def _check_shape(where: str, grid: tuple[int, ...], block: tuple[int, ...]) -> N
         raise ValueError(f"{where}: a block has whole warps of 32, {MOST_THREADS} threads at most; got {block}.")
 
 
-def _argument(where: str, parameter: source.Parameter, value: Any) -> Any:
+def _argument(where: str, current: int, parameter: source.Parameter, value: Any) -> Any:
     name, dtype = f"{where}: {parameter.name}", parameter.dtype
     if not parameter.pointer:
         number = dtype.type(value)
@@ -89,15 +106,14 @@ def _argument(where: str, parameter: source.Parameter, value: Any) -> Any:
         return number
     if value is None:
         return np.uint64(0)
-    cupy = namespace()
-    if not isinstance(value, cupy.ndarray):
+    if not isinstance(value, namespace().ndarray):
         raise TypeError(f"{name} must be a cupy.ndarray; got a {type(value).__module__}.{type(value).__name__}.")
     if value.dtype != dtype:
         raise TypeError(f"{name} must have dtype {dtype}; got {value.dtype}.")
     if not value.flags.c_contiguous:
         raise ValueError(f"{name} must be C-contiguous; got strides {value.strides} of shape {value.shape}.")
-    if value.device.id != cupy.cuda.Device().id:
-        raise ValueError(f"{name} is on device {value.device.id}; the current device is {cupy.cuda.Device().id}.")
+    if value.device.id != current:
+        raise ValueError(f"{name} is on device {value.device.id}; the current device is {current}.")
     return value
 
 
