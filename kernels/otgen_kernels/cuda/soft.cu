@@ -14,11 +14,6 @@
 #include "tile.cuh"
 #include "soft.cuh"
 
-#define TOTAL 0     // sum 2^z
-#define ENTROPY 1   // and sum 2^z z
-#define AVERAGE 2   // and sum 2^z V
-#define GRADIENT 3  // and sum 2^z grad_x c
-
 #define MATRIX 3
 #define SLICE 8
 #define COLUMNS 16  // of extras in one pass: a half warp has one each

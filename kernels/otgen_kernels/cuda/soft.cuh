@@ -1,4 +1,9 @@
-// What the soft reductions share: the range of what they sum, and reductions over a half warp.
+// What the soft reductions share: what is reduced, the range of it, and reductions over a half warp.
+#define TOTAL 0     // sum 2^z
+#define ENTROPY 1   // and sum 2^z z
+#define AVERAGE 2   // and sum 2^z V
+#define GRADIENT 3  // and sum 2^z grad_x c
+
 #define LEAST (-1e300)  // the largest z of no pairs at all: finite, since -inf - -inf is NaN
 #define FAR 1e30         // minus this is a z without weight, finite in float32
 #define EVERY_LANE 0xffffffffu

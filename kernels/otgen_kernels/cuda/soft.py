@@ -6,7 +6,7 @@ for the host. Exponents are float32 or float64, sums float64.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -26,10 +26,10 @@ from ..costs import (
 from . import device
 from .pairs import TILE, shares
 from .soft_products import ProductPairs
-from .soft_small import SmallPairs
+from .soft_small import AVERAGE, GRADIENT, SmallPairs, Sums
 
-TOTAL, ENTROPY, AVERAGE, GRADIENT = range(4)
-"""What is reduced, as in soft.cuh: sum 2^z; and sum 2^z z; and sum 2^z V_j; and sum 2^z grad_x c."""
+TOTAL, ENTROPY = 0, 1
+"""What is reduced, as in soft.cuh: sum 2^z; and sum 2^z z; or, as in soft_small.py, an average or a gradient."""
 
 MATRIX = 3
 """The form of costs that are read, not computed, as in soft.cu."""
@@ -39,6 +39,9 @@ COLUMNS = 16
 
 MOST_ROUNDING = 3e-5
 """Relative error of weights in float32 up to which averages and gradients, good to 1e-4, are made of them."""
+
+MOST_BITS = 128.0
+"""Size of the largest term in bits, the mean over a row, up to which float32 knows its weights to 6e-5."""
 
 LOG2_E = float(np.log2(np.e))
 
@@ -74,14 +77,6 @@ def _offsets(m: int, h: Any, b: Any, eps: float) -> tuple[Any, Any]:
         return None, h
     keep = b > 0
     return keep, h[keep] + eps * np.log(b[keep])
-
-
-class Sums(NamedTuple):
-    """Parts of a row's sums, relative to 2^peaks: peaks and totals (splits, n), extras (splits, n, width)."""
-
-    peaks: Any
-    totals: Any
-    extras: Any
 
 
 class _Soft:
@@ -136,9 +131,8 @@ class _Soft:
         with device.home((*self._given, f, h, columns)):
             cupy = device.namespace()
             size = cupy.frexp(np.abs(columns).max(0).astype(np.float64))[1]  # float32 must hold all products
-            unit = cupy.ldexp(columns.astype(np.float64), -size)
-            sums = self._reduce(AVERAGE, side, h, eps, single, width=columns.shape[1], values=unit)
-            return cupy.ldexp(self._columns(sums, side, f, eps, None), size)
+            unit = cupy.ldexp(_doubles(columns), -size)
+            return cupy.ldexp(self._columns(AVERAGE, side, f, h, eps, single, columns.shape[1], unit), size)
 
     def active(self, f: Any, g: Any, b: Any, eps: float, bits: float) -> None:
         """None: all pairs are looked at sooner than a list of them is made."""
@@ -156,41 +150,57 @@ class _Soft:
     def _stiffness(self, eps: float) -> float:
         return LOG2_E / float(scale_by_power(np.asarray(eps), -self._scale))
 
-    def _columns(self, sums: Sums, side: int, f: Any, eps: float, mass: Any) -> Any:
-        """The extras of all rows (n, width), scaled by 2^(f / eps) or to rows of these masses."""
-        n, width, cupy = self.shape[side], sums.extras.shape[2], device.namespace()
-        out = cupy.empty((n, width))
-        f, mass = (None if mass is not None else _doubles(f)), (None if mass is None else _doubles(mass))
-        _merge("merge_columns", n * width, *sums, n, len(sums.peaks), width, f, LOG2_E / eps, mass, out)
+    def _columns(
+        self, mode: int, side: int, f: Any, h: Any, eps: float, single: bool, width: int, values: Any = None,
+        mass: Any = None,
+    ) -> Any:  # fmt: skip
+        """An average or a gradient (n, width) over p_ij = exp((f_i + h_j - c_ij) / eps), or over rows of these masses.
+
+        In low dimension by tiles of neighbours in float32, and rows that meet tiles too large for it in float64: the
+        host waits once, to know which these are.
+        """
+        small = self._single
+        if not single or not isinstance(small, SmallPairs) or self.rounding(eps, True) > MOST_ROUNDING:
+            return _merged(self._reduce(mode, side, h, eps, single, width, values), f, eps, mass)
+        given = side, _doubles(h), LOG2_E / eps, self._stiffness(eps)
+        sums, terms = small.average(*given, values) if mode == AVERAGE else small.gradient(*given, width)
+        out = _merged(sums, f, eps, mass, small.order(side))
+        cupy = device.namespace()
+        bits = _merged(sums._replace(extras=terms), None, eps, cupy.ones(len(out)), small.order(side))
+        poor = cupy.flatnonzero(bits > MOST_BITS)
+        if len(poor):
+            f, mass = (None if part is None else part[poor] for part in (f, mass))
+            out[poor] = _merged(self._reduce(mode, side, h, eps, False, width, values, poor), f, eps, mass)
         return out
 
     def _reduce(
-        self, mode: int, side: int, h: Any, eps: float, single: bool, width: int = 0, values: Any = None
-    ) -> Sums:
-        """Sums of the rows of a side, z in bits: one launch; in float64 also where float32 weighs pairs poorly."""
+        self, mode: int, side: int, h: Any, eps: float, single: bool, width: int = 0, values: Any = None,
+        rows: Any = None,
+    ) -> Sums:  # fmt: skip
+        """Sums of a side's rows, or of these, z in bits: one launch; in float64 too where float32 weighs poorly."""
         if single and mode != TOTAL and self._rounding(eps, self._largest_cost, np.float32) > MOST_ROUNDING:
             single = False
-        n, m = self.shape[side], self.shape[1 - side]
+        n, m = self.shape[side] if rows is None else len(rows), self.shape[1 - side]
         run, splits = shares(n, m)
         cupy = device.namespace()
         sums = Sums(cupy.empty((splits, n)), cupy.empty((splits, n)), cupy.empty((splits, n, width)))
         program = device.Program("soft", REAL="float" if single else "double", FORM=self._cost.form, MODE=mode)
         program(
-            "reduce", (-(-n // TILE), splits, max(-(-width // COLUMNS), 1)), (256,), *self._source(side), _doubles(h),
-            LOG2_E / eps, self._stiffness(eps), self._cost.shape, self._cost.q, run, values, width, *sums,
+            "reduce", (-(-n // TILE), splits, max(-(-width // COLUMNS), 1)), (256,), *self._source(side, rows),
+            _doubles(h), LOG2_E / eps, self._stiffness(eps), self._cost.shape, self._cost.q, run, values, width, *sums,
         )  # fmt: skip
         return sums
 
-    def _source(self, side: int) -> tuple[Any, ...]:
-        """Where the kernel finds its pairs: clouds, matrices, strides, sizes and the unit."""
+    def _source(self, side: int, rows: Any) -> tuple[Any, ...]:
+        """Where the kernel finds its pairs, of all rows or some: clouds, matrices, strides, sizes and the unit."""
         raise NotImplementedError
 
 
 class SoftPairs(_Soft):
     """The pairs of x (n, d) and y (m, d) under one cost, prepared once for many h and eps.
 
-    path forces how transforms are done in float32: "small" (d <= 8, tiles of neighbours), "products" (squared
-    distances, on tensor cores) or "tiles" (as everything else is).
+    path forces how float32 is worked in: "small" (d <= 8, tiles of neighbours, averages and gradients too), "products"
+    (transforms of squared distances, on tensor cores) or "tiles" (as everything else is).
     """
 
     def __init__(self, x: Any, y: Any, *, metric: str, p: float, path: str | None = None):
@@ -230,15 +240,14 @@ class SoftPairs(_Soft):
         """
         with device.home((*self._given, f, h, mass)):
             u = self._clouds[side]
-            sums = self._reduce(GRADIENT, side, h, eps, single, width=u.shape[1])
-            gradient = self._columns(sums, side, f, eps, mass)
+            gradient = self._columns(GRADIENT, side, f, h, eps, single, u.shape[1], mass=mass)
             if self._norms is not None:  # through u = x / |x|
                 gradient -= u * (u * gradient).sum(1, keepdims=True)
                 return gradient / self._norms[side][:, None]
             return scale_by_power(gradient, self._scale - self._exponent)
 
-    def _source(self, side: int) -> tuple[Any, ...]:
-        x, y = self._clouds[side], self._clouds[1 - side]
+    def _source(self, side: int, rows: Any) -> tuple[Any, ...]:
+        x, y = self._clouds[side] if rows is None else self._clouds[side][rows], self._clouds[1 - side]
         return x, y, None, None, 0, 0, len(x), len(y), x.shape[1], self._cost.unit
 
 
@@ -262,7 +271,7 @@ class SoftMatrix(_Soft):
         self._scale = float(exponent)
         self._largest_cost = self._tile_cost = float(np.ldexp(largest, -exponent))
 
-    def _source(self, side: int) -> tuple[Any, ...]:
+    def _source(self, side: int, rows: Any) -> tuple[Any, ...]:
         along = self._matrix.shape[1]
         by_row, by_column = (along, 1) if self._transposed == bool(side) else (1, along)
         given = (self._matrix, None) if self._matrix.dtype == np.float32 else (None, self._matrix)
@@ -280,3 +289,12 @@ def _doubles(values: Any) -> Any:
 
 def _merge(kernel: str, count: int, *arguments: Any) -> None:
     device.Program("soft_merge")(kernel, (-(-count // 256),), (256,), *arguments)
+
+
+def _merged(sums: Sums, f: Any, eps: float, mass: Any, order: Any = None) -> Any:
+    """The extras of all rows (n, width), scaled by 2^(f / eps) or to rows of these masses, from their order."""
+    splits, n, width = sums.extras.shape
+    out = device.namespace().empty((n, width))
+    f, mass = (None if mass is not None else _doubles(f)), (None if mass is None else _doubles(mass))
+    _merge("merge_columns", n * width, *sums, n, splits, width, f, LOG2_E / eps, mass, order, out)
+    return out

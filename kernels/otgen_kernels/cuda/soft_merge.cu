@@ -43,10 +43,11 @@ extern "C" __global__ void merge_entropy(const double* __restrict__ peaks, const
     entropy[i] = exp2(moved) * (moment + moved * total) * bit;
 }
 
-// sum p V_c of p = 2^(f + z), or of p scaled to sum to mass_i where mass is not null.
+// sum p V_c of p = 2^(f + z), or of p scaled to sum to mass_i where mass is not null. order, or null, is where the
+// rows' answers go, and where their f and mass stand.
 extern "C" __global__ void merge_columns(const double* __restrict__ peaks, const double* __restrict__ totals,
         const double* __restrict__ extras, int n, int splits, int width, const double* __restrict__ f, double to_bits,
-        const double* __restrict__ mass, double* __restrict__ out) {
+        const double* __restrict__ mass, const int* __restrict__ order, double* __restrict__ out) {
     const long long at = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= (long long)n * width) return;
     const int i = int(at / width), c = int(at % width);
@@ -56,6 +57,8 @@ extern "C" __global__ void merge_columns(const double* __restrict__ peaks, const
         const long long part = (long long)s * n + i;
         sum += extras[part * width + c] * exp2(peaks[part] - peak);
     }
-    const double scale = mass ? mass[i] / folded(peaks, totals, n, splits, i, peak) : exp2(f[i] * to_bits + peak);
-    out[at] = scale * sum;
+    const int place = order ? order[i] : i;
+    const double scale = mass ? mass[place] / folded(peaks, totals, n, splits, i, peak)
+                              : exp2(f[place] * to_bits + peak);
+    out[(long long)place * width + c] = scale * sum;
 }

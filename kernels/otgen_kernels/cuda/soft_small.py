@@ -1,4 +1,5 @@
-"""Transforms in low dimension and float32: clouds along a space-filling curve, and the launch of soft_small.cu."""
+"""Soft reductions in low dimension and float32: clouds along a space-filling curve, and the launches of soft_small.cu
+and soft_small_columns.cu."""
 
 from __future__ import annotations
 
@@ -10,14 +11,20 @@ from ..constants import SMALL_DIMS
 from ..costs import IDENTITY, SQUARES, Cost
 from . import device
 
+AVERAGE, GRADIENT = 2, 3
+"""What is summed beside totals, as in soft.cuh: 2^z V_j and 2^z grad_x c."""
+
 DIMS = (2, 3, 4, SMALL_DIMS)
 """Dimensions that are compiled; a cloud between gets coordinates 0."""
 
 BILINEAR = 3
-"""The form of squared distances themselves, as in soft_small.cu."""
+"""The form of squared distances themselves, as in soft_small.cuh."""
 
 COLUMNS = 128
-"""Points of a tile of neighbours, as in soft_small.cu."""
+"""Points of a tile of neighbours, as in soft_small.cuh."""
+
+VALUES = 4
+"""Columns of values that one pass over the pairs sums, or as many as coordinates are compiled where that is more."""
 
 BLOCKS = 32
 """Blocks for each multiprocessor at least, four times what it holds: with fewer rows the columns are split too."""
@@ -30,6 +37,14 @@ class Cloud(NamedTuple):
     order: Any
     centres: Any
     widths: Any
+
+
+class Sums(NamedTuple):
+    """Parts of a row's sums, relative to 2^peaks: peaks and totals (splits, n), extras (splits, n, width)."""
+
+    peaks: Any
+    totals: Any
+    extras: Any
 
 
 class SmallPairs:
@@ -56,20 +71,42 @@ class SmallPairs:
 
     def total(self, side: int, h: Any, to_bits: float, k: float) -> tuple[Any, Any]:
         """Peaks and totals (splits, n) of a side's rows in their order."""
-        cupy, near, far = device.namespace(), self._clouds[side], self._clouds[1 - side]
+        return self._launch(None, side, h, to_bits, k)[0][:2]
+
+    def average(self, side: int, h: Any, to_bits: float, k: float, values: Any) -> tuple[Sums, Any]:
+        """Sums of 2^z V_j, V the values (m, width), and those of 2^z |term| (splits, n, 1).
+
+        The term, in bits, is the one that float32 rounds most where costs are bilinear, at its largest in a tile.
+        """
+        return self._launch(AVERAGE, side, h, to_bits, k, values.shape[1], values)
+
+    def gradient(self, side: int, h: Any, to_bits: float, k: float, width: int) -> tuple[Sums, Any]:
+        """The same of 2^z grad_x c in the width coordinates there are."""
+        return self._launch(GRADIENT, side, h, to_bits, k, width)
+
+    def _launch(
+        self, mode: int | None, side: int, h: Any, to_bits: float, k: float, width: int = 0, values: Any = None
+    ) -> tuple[Sums, Any]:
+        cupy, near, far, cost = device.namespace(), self._clouds[side], self._clouds[1 - side], self._cost
         n, m = len(near.points), len(far.points)
         blocks, tiles = -(-n // self._rows), len(far.centres)
         run = -(-tiles // min(tiles, -(-BLOCKS * device.processors() // blocks)))
         splits = -(-tiles // run)
-        sums = cupy.empty((splits, n)), cupy.empty((splits, n))
+        passes = max(-(-width // max(self._dim, VALUES)), 1)  # one for a gradient
+        sums = Sums(cupy.empty((splits, n)), cupy.empty((splits, n)), cupy.empty((splits, n, width)))
+        terms = cupy.empty((0 if mode is None else splits, n, 1))
         cut = 28.0 + float(np.log2(m))  # all pairs that are passed over stay below 2^-28 of a row
-        cost = self._cost
-        program = device.Program("soft_small", D=self._dim, FORM=BILINEAR if self._bilinear else cost.form)
-        program(
-            "total", (blocks, splits), (128,), near.points, near.centres, far.points, far.centres, far.widths, h,
-            far.order, n, m, to_bits, k, cost.unit, cost.shape, cost.q, cut, run, *sums,
+        macros = {"D": self._dim, "FORM": BILINEAR if self._bilinear else cost.form}
+        given = (
+            near.points, near.centres, far.points, far.centres, far.widths, h, far.order, n, m, to_bits, k, cost.unit,
+            cost.shape, cost.q, cut, run,
         )  # fmt: skip
-        return sums
+        if mode is None:
+            device.Program("soft_small", **macros)("total", (blocks, splits), (128,), *given, *sums[:2])
+        else:
+            program = device.Program("soft_small_columns", **macros, MODE=mode)
+            program("columns", (blocks, splits, passes), (128,), *given, values, width, *sums, terms)
+        return sums, terms
 
 
 def _along_curve(x: Any, dim: int) -> Cloud:
