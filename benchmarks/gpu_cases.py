@@ -15,6 +15,7 @@ import otgen
 import otgen_kernels as kernels
 
 LOG2_E = math.log2(math.e)
+LEAST = 64  # points, whatever the scale
 ROWS = 200  # rows whose float64 answer tells the error
 WARM = 2_000  # points of a call that compiles, before one that is timed but once
 EXPONENTIALS = 16  # a cycle and multiprocessor, of the special-function unit
@@ -130,7 +131,7 @@ def all_of(*tests: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[dict
 
 def cases(chip: Chip, scale: float) -> Iterator[Case]:
     """All rows; scale shrinks their clouds."""
-    size = lambda n: max(int(n * scale), 64)  # noqa: E731
+    size = lambda n: max(int(n * scale), LEAST)  # noqa: E731
     yield soft_case(chip, size(1_000_000), 3, 0.05, within("<= 0.6 s", 0.6), {"KeOps": 1.5})
     yield soft_case(chip, size(50_000), 64, 10.0, None, {"flash-sinkhorn": 1.0, "KeOps": 1.0})
     for fast in (True, False):
