@@ -303,6 +303,10 @@ def _plain_tensor(value: Any, name: str) -> Any:
 def host(value: Any, name: str) -> np.ndarray:
     """Return value as a NumPy array of a real dtype, float16 and bfloat16 widened, without further checks."""
     if library_of(value) == "torch":
+        if value.device.type != "cpu":
+            raise NotImplementedError(
+                f"{name} is on '{value.device}' and this works on the host only. Pass {name}.cpu()."
+            )
         return _real(np.from_dlpack(_plain_tensor(value, name)), name)
     if is_sparse(value):
         raise TypeError(f"{name} must be a dense array; got {type(value).__name__}. Call {name}.toarray().")
@@ -310,7 +314,7 @@ def host(value: Any, name: str) -> np.ndarray:
         raise TypeError(f"{name} must not be a masked array: a mask has no meaning here. Drop the masked rows first.")
     try:
         array = np.asarray(value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError, BufferError, OverflowError) as error:
         raise ValueError(f"{name} must be a rectangular array of numbers; NumPy says: {error}") from error
     return _real(array, name)
 

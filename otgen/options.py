@@ -6,12 +6,16 @@ Imports nothing of otgen. The options of entropic transport are read in transpor
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+import os
+import sys
+from collections.abc import Callable, Container
+from pathlib import Path
+from typing import Any, TypeGuard
 
 import numpy as np
 
 MAX_INT32 = 2**31 - 1
+MOST = 2**40  # of anything that is counted: more would leave int64 as soon as it is multiplied by a size
 
 
 def read_seed(seed: Any) -> np.random.Generator:
@@ -57,7 +61,38 @@ def read_count(n: Any, name: str, of: str = "points") -> int:
     """Return a number of points to draw, or of what `of` says."""
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise ValueError(f"{name} must be an int >= 1; got {n!r}. Pass the number of {of}.")
+    check_most(n, name)
     return int(n)
+
+
+def check_most(n: Any, name: str) -> None:
+    """Raise where a count is one that nothing has room or time for."""
+    if n > MOST:
+        raise ValueError(f"{name} must be at most {MOST}; got {n!r}. Pass less: there is no room or time for so many.")
+
+
+def read_flag(value: Any, name: str) -> bool:
+    """Return a bool, Python's or NumPy's: a string such as 'no' would be true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False; got {value!r}. Pass one of them.")
+    return bool(value)
+
+
+def is_one_of(value: Any, names: Container[str]) -> TypeGuard[str]:
+    """Return whether value is one of these strings: `in` by itself compares arrays, which have no one truth."""
+    return isinstance(value, str) and value in names
+
+
+def read_path(path: Any, name: str) -> Path:
+    """Return the path of a file or folder, which need not be there."""
+    try:
+        found = Path(path)
+        if b"\0" not in os.fsencode(found):
+            return found
+        reason = "it holds a null character"
+    except (TypeError, ValueError) as error:  # other types, bytes; characters that no file system has
+        reason = str(error)
+    raise TypeError(f"{name} must be a path, a str or a pathlib.Path; got {path!r} ({reason}). Pass the file's name.")
 
 
 def read_positive(value: Any, name: str, fix: str, *, zero: bool = False) -> float:
@@ -88,8 +123,10 @@ def read_workers(workers: Any) -> int | None:
 
 
 def is_real(value: Any) -> bool:
-    """Return whether value is a Python or NumPy real number, not a bool."""
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    """Return whether value is a Python or NumPy real number that a float can hold, not a bool."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(value, (float, np.integer, np.floating))
 
 
 def check_size(n: int, m: int, arcs: int = 0) -> None:

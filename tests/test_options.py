@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from otgen.options import check_options, check_size, is_real, read_positive, read_seed, read_shape
+from otgen.options import (
+    check_options,
+    check_size,
+    is_one_of,
+    is_real,
+    read_count,
+    read_flag,
+    read_path,
+    read_positive,
+    read_seed,
+    read_shape,
+)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +89,40 @@ def test_the_shape_of_a_sample():
             ValueError, match=r"shape must list the sizes of one sample, each an int >= 1; got .* \(d,\)"
         ):
             read_shape(bad)
+
+
+def test_an_int_that_no_float_can_hold_is_no_number() -> None:
+    assert is_real(10**300) and is_real(-(10**300)) and not is_real(10**400) and not is_real(-(10**400))
+    with pytest.raises(ValueError, match=r"size must be a finite number > 0; got 1000.*Pass 1"):
+        read_positive(10**400, "size", "Pass 1.")
+    with pytest.raises(ValueError, match=r"tol must be a positive finite number.*got 1000"):
+        check_options(10**400, None, None)
+
+
+def test_counts_that_leave_int64_once_multiplied_are_refused() -> None:
+    assert read_count(np.int64(2**40), "n") == 2**40
+    for n in (2**40 + 1, 10**400):
+        with pytest.raises(ValueError, match=r"n must be at most 1099511627776; got 1.*Pass less"):
+            read_count(n, "n")
+
+
+def test_a_flag_is_a_bool() -> None:
+    assert read_flag(True, "replace") is True and read_flag(np.bool_(False), "replace") is False
+    for value in ("no", 1, None, np.ones(2)):
+        with pytest.raises(TypeError, match=r"replace must be True or False; got .*Pass one of them"):
+            read_flag(value, "replace")
+
+
+def test_one_of_some_names_is_a_string() -> None:
+    names = {"a": 1, "b": 2}
+    assert is_one_of("a", names)
+    assert not any(is_one_of(value, names) for value in ("c", 1, None, ["a"], np.array(["a", "b"]), np.ones(3)))
+
+
+def test_paths_are_strings_or_paths(tmp_path: Path) -> None:
+    assert read_path(str(tmp_path), "path") == read_path(tmp_path, "path") == tmp_path
+    for value in (None, 3, b"a", ["a"], math.nan, "a\0b", "\ud800"):
+        with pytest.raises(
+            TypeError, match=r"resume must be a path, a str or a pathlib.Path; got .*Pass the file's name"
+        ):
+            read_path(value, "resume")

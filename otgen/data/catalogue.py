@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..options import read_count
+from ..options import is_one_of, read_count
 from . import arrays_file, cifar, digits, folder, mnist, toys
 from .places import Places
 from .sources import DataSet
@@ -36,7 +36,7 @@ def load(
     if download is True. split is "train" or "test". Raises ValueError for a bad argument or a damaged file,
     FileNotFoundError for a missing one, OSError where a download fails, ModuleNotFoundError where a library is wanting.
     """
-    if split not in SPLITS:
+    if not is_one_of(split, SPLITS):
         raise ValueError(f"split must be 'train' or 'test'; got {split!r}. Pass one of them.")
     if not isinstance(download, bool):
         raise TypeError(f"download must be True or False; got {download!r}. Pass one of them.")

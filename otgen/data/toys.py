@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from ..arrays import read_queries
-from ..options import read_count, read_seed
+from ..options import is_one_of, read_count, read_seed
 from .sources import UNBOUNDED, DataSet, Stored
 
 STEPS = 1 << 16  # points that stand in for a curve: at most 2.8e-4 apart, 1/70 of the smallest noise
@@ -67,7 +67,7 @@ def facts(name: str) -> Toy:
 
     Names: 25gaussians, 8gaussians, ring, swissroll, moons, lines. Raises ValueError for another.
     """
-    if name not in TOYS:
+    if not is_one_of(name, TOYS):
         raise ValueError(f"name must be one of {', '.join(TOYS)}; got {name!r}. Pass one of them.")
     return TOYS[name]
 

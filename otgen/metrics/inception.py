@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..options import read_path
 from .door import read_images
 from .features import run
 
@@ -27,7 +28,7 @@ class Inception:
     name = "inception"
 
     def __init__(self, weights: Any) -> None:
-        network, path = _network(), Path(weights)
+        network, path = _network(), read_path(weights, "weights")
         if not path.is_file():
             raise FileNotFoundError(
                 f"weights must be the path of {WEIGHTS}; {path} is no file. Fetch it from the releases of "

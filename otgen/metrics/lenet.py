@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..data.download import cache_folder
 from ..data.sources import DataSet
 from ..doctor import install_command
-from ..options import check_progress, read_count
+from ..options import check_progress, read_count, read_path
 from .door import read_images
 from .features import BLOCK, run
 
@@ -84,7 +84,7 @@ class LeNet:
         check_progress(progress)
         _safetensors()
         place = (
-            cache_folder() / "lenet" if folder is None else Path(folder)
+            cache_folder() / "lenet" if folder is None else read_path(folder, "folder")
         ) / f"lenet-{_digest(settings, data, test)}"
         if place.exists():
             return cls(*_read(place))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..options import is_one_of
 from .ae import AE
 from .iwgan import IWGAN
 from .protocol import Model
@@ -22,7 +23,7 @@ def build(config: dict[str, Any], **networks: Any) -> Model:
     """
     options = dict(config)
     name, custom = options.pop("model", None), options.pop("custom", [])
-    if name not in MODELS:
+    if not is_one_of(name, MODELS):
         raise ValueError(f"config['model'] must be one of {', '.join(MODELS)}; got {name!r}. Pass model.config().")
     if set(networks) != set(custom):
         raise ValueError(

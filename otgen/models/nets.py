@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..options import read_count, read_shape
+from ..options import is_one_of, read_count, read_shape
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -57,9 +57,9 @@ def encoder(
     """
     shape, out = read_shape(shape), read_count(out, "out", "outputs")
     if len(shape) == 1:
-        return mlp([*shape, *_hidden(width), out], activation or "relu", norm=norm or "none")
+        return mlp([*shape, *_hidden(width), out], _or(activation, "relu"), norm=_or(norm, "none"))
     channels, sides = _pyramid(shape, width)
-    norm, make = _check_norm(norm or "batch"), _activation(activation or "leaky_relu")
+    norm, make = _check_norm(_or(norm, "batch")), _activation(_or(activation, "leaky_relu"))
     layers: list[nn.Module] = []
     for before, after in pairwise(channels):
         layers += [nn.Conv2d(before, after, 4, 2, 1), *_norm(norm, after, images=True), make()]
@@ -83,9 +83,9 @@ def decoder(
     end = [] if last is None else [last]
     if len(shape) == 1:
         hidden = list(_hidden(width))[::-1]
-        return nn.Sequential(*mlp([code, *hidden, *shape], activation or "relu", norm=norm or "none"), *end)
+        return nn.Sequential(*mlp([code, *hidden, *shape], _or(activation, "relu"), norm=_or(norm, "none")), *end)
     channels, sides = _pyramid(shape, width)
-    norm, make = _check_norm(norm or "batch"), _activation(activation or "relu")
+    norm, make = _check_norm(_or(norm, "batch")), _activation(_or(activation, "relu"))
     layers: list[nn.Module] = [
         nn.Linear(code, channels[-1] * math.prod(sides)), nn.Unflatten(1, (channels[-1], *sides)),
     ]  # fmt: skip
@@ -99,11 +99,11 @@ def critic(shape: Any, *, width: Width = None, norm: str | None = None, activati
 
     Raises ValueError for norm="batch", under which f(x) is no function of x alone and a Lipschitz penalty is void.
     """
-    if norm == "batch":
+    if is_one_of(norm, ("batch",)):
         raise ValueError(
             "norm must be 'layer' or 'none' in a critic, a function of one sample; got 'batch'. Pass None."
         )
-    return encoder(shape, 1, width=width, norm=norm or "none", activation=activation or "leaky_relu")
+    return encoder(shape, 1, width=width, norm=_or(norm, "none"), activation=_or(activation, "leaky_relu"))
 
 
 class Bounded(nn.Module):
@@ -147,14 +147,19 @@ def _pyramid(shape: tuple[int, ...], width: Width) -> tuple[list[int], tuple[int
     return found, (height, across)
 
 
+def _or(value: str | None, usual: str) -> str:
+    """What None stands for: an empty string, or 0, is no name of a layer."""
+    return usual if value is None else value
+
+
 def _activation(name: str) -> Callable[[], nn.Module]:
-    if name not in ACTIVATIONS:
+    if not is_one_of(name, ACTIVATIONS):
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {name!r}. Pass one of them.")
     return ACTIVATIONS[name]
 
 
 def _check_norm(norm: str) -> str:
-    if norm not in NORMS:
+    if not is_one_of(norm, NORMS):
         raise ValueError(f"norm must be one of {', '.join(NORMS)}; got {norm!r}. Leave it None for the usual one.")
     return norm
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..options import read_count, read_positive, read_shape
 
+LARGEST_SIGMA = 1e15
 BLOCK = 1_000
 """Samples that encode, decode and sample take at once: at 64 px and width 64 their activations fill about 1 GB."""
 
@@ -38,6 +39,11 @@ class Model(nn.Module):
         self.shape = read_shape(shape)
         self.code = read_count(code, "code", "latent coordinates")
         self.sigma = read_positive(sigma, "sigma", "Pass 1.0 for the standard normal prior.")
+        if self.sigma > LARGEST_SIGMA:
+            raise ValueError(
+                f"sigma must be at most {LARGEST_SIGMA:g}, whose square float32 can hold; got {sigma!r}. "
+                "Rescale the codes."
+            )
         self.options, self.custom = options, []
         self.terms: dict[str, Tensor] = {}
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from .. import folders
+from ..options import read_path
 from ..transport.semidiscrete import SemiDiscreteOT
 from .ae_ot import AEOT
 from .catalogue import build
@@ -30,7 +31,7 @@ def save(model: Model | AEOT, folder: Any, *, notes: Mapping[str, Any] | None = 
     model of otgen, ValueError for a folder that holds something else, RuntimeError for an AEOT without a map,
     ModuleNotFoundError without safetensors.
     """
-    folder = Path(folder)
+    folder = read_path(folder, "folder")
     if not isinstance(model, (Model, AEOT)):
         raise TypeError(f"model must be a model of otgen.models; got {type(model).__name__}. Pass one of them.")
     if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or (folder / DESCRIPTION).exists())):
@@ -59,7 +60,7 @@ def load(folder: Any, **networks: Any) -> Any:
     autoencoder=. Raises FileNotFoundError where there is no model, ValueError for a damaged one or for networks that do
     not fit.
     """
-    folder = Path(folder)
+    folder = read_path(folder, "folder")
     found = _read(folder)
     config = dict(found["model"])
     if config.get("model") != "aeot":
@@ -80,7 +81,7 @@ def load(folder: Any, **networks: Any) -> Any:
 
 def read_notes(folder: Any) -> dict[str, Any]:
     """What `save` was given as notes; raises as `load` does."""
-    return _read(Path(folder))["notes"]
+    return _read(read_path(folder, "folder"))["notes"]
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..options import read_count, read_positive
+from ..options import is_one_of, read_count, read_positive
 from . import nets
 from .protocol import Autoencoder
 
@@ -49,7 +49,7 @@ class VAE(Autoencoder):
         decoder: nn.Module | None = None,
     ) -> None:
         super().__init__(shape, code, sigma, likelihood=likelihood, variance=variance, width=width, norm=norm)
-        if likelihood not in LIKELIHOODS:
+        if not is_one_of(likelihood, LIKELIHOODS):
             raise ValueError(
                 f"likelihood must be one of {', '.join(LIKELIHOODS)}; got {likelihood!r}. Pass one of them."
             )

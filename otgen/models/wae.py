@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..devices import is_on_gpu
-from ..options import read_positive
+from ..options import is_one_of, read_positive
 from ..transport.discrepancy import mmd_squared
 from ..transport.divergence import sinkhorn_divergence
 from . import nets
@@ -106,7 +106,7 @@ class WAE(Autoencoder):
 
 
 def _check_penalty(penalty: Any, eps: Any, adversary: Any) -> str:
-    if penalty not in PENALTIES:
+    if not is_one_of(penalty, PENALTIES):
         raise ValueError(f"penalty must be one of {', '.join(PENALTIES)}; got {penalty!r}. Pass one of them.")
     for name, value, owner in (("eps", eps, "sinkhorn"), ("adversary", adversary, "gan")):
         if value is not None and penalty != owner:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
-from ..options import read_count, read_positive
+from ..options import is_one_of, read_count, read_positive
 from . import nets
 from .protocol import Model
 
@@ -61,9 +61,9 @@ class WGAN(Model):
             shape, code, sigma, lipschitz=lipschitz, weight=weight, clip=clip, critic_steps=critic_steps, width=width,
             norm=norm, critic_width=critic_width, critic_norm=critic_norm,
         )  # fmt: skip
-        if lipschitz not in LIPSCHITZ:
+        if not is_one_of(lipschitz, LIPSCHITZ):
             raise ValueError(f"lipschitz must be one of {', '.join(LIPSCHITZ)}; got {lipschitz!r}. Pass one of them.")
-        if lipschitz == "spectral" and critic_norm not in (None, "none"):
+        if lipschitz == "spectral" and not (critic_norm is None or is_one_of(critic_norm, ("none",))):
             raise ValueError(
                 f"critic_norm must be None for lipschitz='spectral': no bound on layers holds through a norm; got "
                 f"{critic_norm!r}. Leave it out."

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..data import DataSet
+from ..options import read_path
 from . import checkpoints
 from .average import Average
 from .logs import Losses
@@ -140,7 +141,7 @@ def read_out(out: Any, resume: Any) -> Path | None:
         if resume:
             raise ValueError("resume=True needs out=, the folder of the run; got out=None. Pass the folder.")
         return None
-    path = Path(out)
+    path = read_path(out, "out")
     found = checkpoints.steps(path)
     if found and not resume:
         raise ValueError(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..options import is_real, read_count
+from ..options import is_one_of, is_real, read_count
 from .schedules import read_schedule
 
 PRECISIONS = ("32-true", "bf16-mixed")
@@ -130,7 +130,7 @@ def _read_optimizers(optimizer: Any) -> dict[str, Any]:
 
 def _read_optimizer(settings: Any, where: str) -> dict[str, Any]:
     name = settings.get("name") if isinstance(settings, Mapping) else None
-    if name not in OPTIMIZERS:
+    if not is_one_of(name, OPTIMIZERS):
         raise ValueError(
             f"{where} must be a dict whose 'name' is one of {', '.join(OPTIMIZERS)}; got {settings!r}. "
             "Pass {'name': 'adam', 'lr': 1e-3}."

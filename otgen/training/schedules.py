@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..options import is_real
+from ..options import is_one_of, is_real
 
 KEYS = {"cosine": {"warmup": 0.0, "final": 0.0}, "step": {"at": None, "factors": None}}
 
@@ -16,7 +16,7 @@ def read_schedule(schedule: Any) -> dict[str, Any] | None:
     if schedule is None:
         return None
     name = schedule.get("name") if isinstance(schedule, Mapping) else None
-    if name not in KEYS:
+    if not is_one_of(name, KEYS):
         raise ValueError(
             f"schedule must be None or a dict whose 'name' is one of {', '.join(KEYS)}; got {schedule!r}. "
             "Pass {'name': 'cosine'}."

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Home, home_beside, read_clouds, read_masses, read_vector
-from ..options import is_real, read_seed
+from ..options import check_most, is_real, read_seed
 from .entropic import sinkhorn
 from .exact import solve_sample
 from .iteration import Secants
@@ -278,6 +278,8 @@ def _read_shares(shares: Any, count: int) -> Array:
 def _read_size(size: Any, found: list[Array], count: int, support: Any, support_weights: Any) -> int:
     if size is not None and (isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1):
         raise ValueError(f"size must be None or an int >= 1, the number of points; got {size!r}. Leave it None.")
+    if size is not None:
+        check_most(size, "size")
     implied = len(found[count]) if support is not None else None
     if implied is None and support_weights is not None:
         implied = len(read_vector(support_weights, "support_weights"))

@@ -89,7 +89,7 @@ def samples_for(tol: float, n: int, error: float = 0.0) -> int:
     room = (tol - error) / CLEAR
     if room <= 0.0:
         raise ValueError(f"error must be below tol ({tol}); got {error}. Fit on more samples first.")
-    linear, constant = 4.0 * error, 2.0 * max(n - 1.0, 1.0)
-    # room^2 N^2 - linear N - constant = 0
-    root = (linear + math.sqrt(linear * linear + 4.0 * room * room * constant)) / (2.0 * room * room)
+    linear, constant = 4.0 * (error / room), 2.0 * max(n - 1.0, 1.0)
+    # room N^2 - linear N - constant / room = 0, where no square of a tol can leave float64
+    root = (linear + math.sqrt(linear * linear + 4.0 * constant)) / (2.0 * room)
     return max(math.ceil(root), 100)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import home_beside, read_points, read_weights
-from ..options import read_seed
+from ..options import check_most, read_flag, read_seed
 from .exact import solve_sample
 from .plan import draw
 from .result import ConvergenceError
@@ -40,18 +40,23 @@ def couple(
     """
     rng = read_seed(seed)
     if n_pairs is not None and (isinstance(n_pairs, bool) or not isinstance(n_pairs, (int, np.integer)) or n_pairs < 1):
-        raise ValueError(f"n_pairs must be None (the length of x) or an int >= 1; got {n_pairs!r}.")
+        raise ValueError(
+            f"n_pairs must be None (the length of x) or an int >= 1; got {n_pairs!r}. Leave it None for one a point."
+        )
+    if n_pairs is not None:
+        check_most(n_pairs, "n_pairs")
+    replace = read_flag(replace, "replace")
     home = home_beside(read_points(x, y)[2], a=a, b=b)  # a batch (B, n, d), which solve_sample takes, is refused here
     result = solve_sample(x, y, a, b, cost=cost, eps=eps)
     if result.message.startswith("interrupted") or (eps is None and not result.converged):
         raise ConvergenceError(f"the plan to draw from is not proven: {result.message}. See .result.", result)
     n, m = result.plan.shape
     if eps is None:
-        rows, cols = _drawn(result.plan, n_pairs or n, bool(replace), rng)
+        rows, cols = _drawn(result.plan, n_pairs or n, replace, rng)
     else:
         weights = read_weights(a, b, n, m, entropic=True, x=x, y=y)[0]  # the row sums of the plan, to the last digit
         masses = np.full(n, 1.0 / n) if weights is None else weights
-        rows = _places(masses, n_pairs or n, bool(replace), rng)
+        rows = _places(masses, n_pairs or n, replace, rng)
         cols = draw(result.plan, rows, rng)
     return home.array(rows, np.dtype(np.int64)), home.array(cols, np.dtype(np.int64))
 

@@ -11,7 +11,7 @@ from .. import autograd
 from ..arrays import home_beside, library_of, read_points, read_weights
 from ..batches import is_batch, read_batch_weights, read_batches
 from ..devices import on_device
-from ..options import read_seed
+from ..options import is_one_of, read_seed
 from .kernel_choice import Kernel, parse_kernel
 from .kernel_comparison import Comparison
 
@@ -54,7 +54,7 @@ def mmd_squared(
     1801.01401 (rational_quadratic, polynomial).
     """
     chosen, rng = parse_kernel(kernel, scales, bandwidth), read_seed(seed)
-    if estimator not in ESTIMATORS:
+    if not is_one_of(estimator, ESTIMATORS):
         raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}; got {estimator!r}. Pass 'unbiased'.")
     return _compare(x, y, a, b, chosen, estimator, rng)
 

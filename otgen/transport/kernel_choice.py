@@ -63,7 +63,8 @@ def parse_kernel(kernel: Any, scales: Any, bandwidth: Any) -> Kernel:
 def _read_scales(kernel: str, scales: Any) -> tuple[float, ...]:
     if scales is None:
         return SCALES[kernel]
-    values = tuple(scales) if isinstance(scales, (list, tuple, np.ndarray)) else ()
+    listed = isinstance(scales, (list, tuple)) or (isinstance(scales, np.ndarray) and scales.ndim == 1)
+    values = tuple(scales) if listed else ()
     if not values or not all(is_real(value) and 0 < value < math.inf for value in values):
         raise ValueError(
             f"scales must be a list of finite numbers > 0, which the kernel is summed over; got {scales!r}. "

@@ -7,12 +7,12 @@ import json
 import time
 import zipfile
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import folders
+from ..options import read_path
 
 Array = np.ndarray
 
@@ -27,7 +27,7 @@ _NOT_OURS = (
 
 def write(path: Any, kind: str, content: dict[str, Any]) -> None:
     """Write arrays and JSON values to path; a file that is there is replaced at once or not at all (then OSError)."""
-    path = Path(path)
+    path = read_path(path, "path")
     arrays = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
     notes = {name: value for name, value in content.items() if name not in arrays}
     text = json.dumps({"otgen": kind, "values": notes}, default=_plain)
@@ -43,7 +43,7 @@ def _plain(value: Any) -> Any:
 
 def read(path: Any, kind: str) -> dict[str, Any]:
     """Read what `write` wrote; raises ValueError for any other file, a truncated one too."""
-    path = Path(path)
+    path = read_path(path, "path")
     try:
         with path.open("rb") as file:
             if file.read(2) != b"PK":  # NumPy would advise to unpickle it
@@ -71,7 +71,7 @@ class Checkpoint:
     OTHER = "the state of another fit: its targets, masses or parameters differ"
 
     def __init__(self, path: Any, fingerprint: str) -> None:
-        self._path, self._fingerprint, self._written = Path(path), fingerprint, time.monotonic()
+        self._path, self._fingerprint, self._written = read_path(path, self.ARGUMENT), fingerprint, time.monotonic()
         self.state: dict[str, Any] | None = None
         if not self._path.parent.is_dir():
             raise ValueError(

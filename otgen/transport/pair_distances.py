@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..options import is_real
+from ..options import is_one_of, is_real
 from .kernel_choice import Kernel, parse_kernel
 from .pair_discrepancy import DiscrepancyPairs
 from .pair_exact import ExactPairs
@@ -74,7 +74,7 @@ def check_distance(distance: Any, options: dict[str, Any], *, weighted: bool) ->
         raise ValueError(f"{distance} compares moments of samples and takes no weights; got weights. Leave them out.")
     if distance == "sinkhorn_divergence" and "eps" not in options:
         raise TypeError("sinkhorn_divergence needs eps, the same for all pairs; got none. Pass eps=0.1, say.")
-    if distance == "mmd" and options.get("kernel") not in ("polynomial", "energy"):
+    if distance == "mmd" and not is_one_of(options.get("kernel"), ("polynomial", "energy")):
         if not is_real(options.get("bandwidth")):
             raise ValueError(
                 "mmd needs a number as bandwidth, the same for all pairs: with the median of each pair it is no "

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import autograd
 from ..arrays import Home, home_beside, host, library_of, read_clouds, read_masses
-from ..options import read_workers
+from ..options import is_one_of, read_workers
 from .pair_distances import check_distance
 from .pair_progress import PairFile, Tally, progress_bar
 from .pair_runs import run_joblib, run_threads
@@ -52,7 +52,7 @@ def pairwise(
     clouds, masses, home = _read(samples, weights)
     check_distance(distance, options, weighted=masses is not None)
     workers = read_workers(workers)
-    if backend not in (None, "joblib"):
+    if not (backend is None or is_one_of(backend, ("joblib",))):
         raise ValueError(f"backend must be None (threads) or 'joblib'; got {backend!r}. Leave it None.")
     if progress is not None and progress is not True and not isinstance(progress, Callable):
         raise TypeError(

@@ -148,9 +148,21 @@ class EntropicPlan:
         return self._home.array(out.T if self._transposed else out)
 
     def _index(self, i: Any) -> Any:
-        if library_of(i) == "torch":
-            i = i.detach().cpu().numpy()
-        return devices.fetch(i) if library_of(i) == "cupy" else i
+        if isinstance(i, slice):
+            return i
+        n = self.shape[0]
+        fix = f"i must be a row of the plan (from {-n} to {n - 1}), a slice, a list of rows or a mask of {n}"
+        try:
+            rows = np.asarray(i.detach().cpu() if library_of(i) == "torch" else devices.fetch(i))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(f"{fix}; got {type(i).__name__}. Pass integers.") from error
+        if rows.dtype == bool and rows.shape == (n,):
+            return rows
+        if rows.ndim > 1 or not (rows.dtype.kind in "iu" or rows.size == 0):
+            raise TypeError(f"{fix}; got {type(i).__name__} of shape {rows.shape}. Pass integers.")
+        if ((rows < -n) | (rows >= n)).any():
+            raise IndexError(f"{fix}; got {rows.min()} to {rows.max()}. Leave out those that are none.")
+        return rows.astype(np.int64)
 
     def _apply(self, values: Array) -> Array:
         scaling = self._scaling
@@ -180,7 +192,7 @@ def draw(plan: EntropicPlan, rows: Array, rng: np.random.Generator) -> Array:
     scaling = plan._scaling
     place, names = np.cumsum(scaling.keep_x) - 1, np.flatnonzero(scaling.keep_y)
     for lo in range(0, len(rows), step):
-        dense = _dense(scaling, place[rows[lo : lo + step]]).cumsum(axis=1)
+        dense = np.cumsum(_dense(scaling, place[rows[lo : lo + step]]), axis=1)
         marks = devices.beside(dense, rng.random(len(dense))) * dense[:, -1]
         found = (dense <= marks[:, None]).sum(axis=1)
         columns[lo : lo + step] = names[np.minimum(found, len(names) - 1)]

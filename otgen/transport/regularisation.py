@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import common_home, read_vector
-from ..options import check_progress, is_real
+from ..options import MOST, check_progress, is_real
 
 MAX_ITER = 10_000
 """Iterations after which a run that was given no max_iter stops with a warning."""
@@ -22,6 +22,9 @@ DIVERGENCE_TOL = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-6}
 
 LEAST_TOL = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-13}
 """What sums in this precision can be told to, at any eps."""
+
+MOST_RHO = 1e10
+"""Penalty on a marginal, in units of eps: its rounding alone adds 1e-16 of it to the dual, and so 1e-6 eps."""
 
 COARSEST = 0.01
 """Marginal error that float64 must be able to reach at an eps: about 3e-15 times the largest cost."""
@@ -62,11 +65,17 @@ def read_regularisation(eps: Any, unbalanced: Any) -> Regularisation:
         )
     if unbalanced is None:
         return Regularisation(float(eps))
+    most = MOST_RHO * float(eps)
     pair = unbalanced if isinstance(unbalanced, (tuple, list)) else (unbalanced, unbalanced)
     if len(pair) != 2 or not all(is_real(rho) and rho > 0 for rho in pair):
         raise ValueError(
             f"unbalanced must be None, rho or (rho_a, rho_b), positive, on the scale of the cost; got {unbalanced!r}. "
             "math.inf keeps a side exact."
+        )
+    if any(most < rho < math.inf for rho in pair):
+        raise ValueError(
+            f"unbalanced must be at most {MOST_RHO:g} times eps, or math.inf: float64 rounds a heavier penalty away; "
+            f"got {unbalanced!r} with eps={eps!r}. Pass math.inf, which keeps a side exact."
         )
     return Regularisation(float(eps), float(pair[0]), float(pair[1]))
 
@@ -93,7 +102,7 @@ def read_max_iter(max_iter: Any, most: int, progress: Any) -> int:
     elif isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 1:
         raise ValueError(f"max_iter must be None (at most {most}) or an int >= 1; got {max_iter!r}. Leave it None.")
     check_progress(progress)
-    return int(max_iter)
+    return min(int(max_iter), MOST)
 
 
 def check_reach(tol: float, reach: float, eps: float) -> None:

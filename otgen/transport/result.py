@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import warnings
@@ -16,7 +17,11 @@ from otgen_kernels import SoftPairs, c_transform
 
 from .. import devices
 from ..arrays import Home, read_queries
-from .costs import Cost
+from .costs import Cost, diameter
+
+OCTAVES = 4  # of sizes of points that are averaged together: what is lost of the nearest ones is as many bits
+BLUNT = 2.0**52
+"""Exponents whose spacing in float64 is 1: no weight that they give has a digit left."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ class Transport:
         points = self._points
         if x_new is not None:
             queries, home = read_queries(x_new, points.x.shape[1])
+            self._check_reach(queries, points.y)
             return home.array(self._through_potentials(points, queries))
         if self.eps is not None:
             return points.home.array(self._through_potentials(points, points.x))
@@ -111,6 +117,16 @@ class Transport:
         if alone.any():
             mapped[alone] = self._through_potentials(points, points.x[alone])
         return points.home.array(mapped)
+
+    def _check_reach(self, queries: np.ndarray, y: np.ndarray) -> None:
+        """Raise where points lie so far from the targets that their costs leave float64."""
+        assert self.cost is not None
+        largest = diameter(self.cost.metric, queries, devices.beside(queries, y))
+        if largest > 0 and not self.cost.p * math.log2(largest) < 1020:
+            raise ValueError(
+                f"x_new must lie where {self.cost} stays in the range of float64; distances to the targets reach "
+                f"{largest:.3g}. Drop the points that are so far away."
+            )
 
     def _through_potentials(self, points: Points, queries: np.ndarray) -> np.ndarray:
         assert self.cost is not None
@@ -154,14 +170,35 @@ class Transport:
 
 
 def _soft_average(cost: Cost, x: np.ndarray, y: np.ndarray, h: np.ndarray, eps: float, dtype: np.dtype) -> np.ndarray:
-    """sum_j w_j y_j / sum_j w_j with w_j = exp((h_j - c(x, y_j)) / eps), from the mean of y: no digit is lost."""
-    soft = SoftPairs(x.astype(dtype), y.astype(dtype), metric=cost.metric, p=cost.p)
-    single = dtype == np.float32
+    """sum_j w_j y_j / sum_j w_j with w_j = exp((h_j - c(x, y_j)) / eps), from the mean of y: no digit is lost.
+
+    Points of one size are averaged together: the arithmetic is that of the farthest of them.
+    """
+    x, y = x.astype(dtype), y.astype(dtype)
     centre = y.mean(axis=0, dtype=np.float64)
-    near = soft.transform(0, h, eps, single=single)
+    spread = float(np.abs(y - centre).max()) or 1.0
+    with np.errstate(over="ignore"):
+        sizes = np.maximum(np.frexp(np.abs(x - centre).max(axis=1) / spread)[1] // OCTAVES, 0)
+    found = np.empty_like(x, np.float64)
+    for size in np.unique(devices.fetch(sizes)):
+        rows = np.flatnonzero(sizes == size)
+        found[rows] = _one_size(cost, x[rows], y, h, eps, centre)
+    return found
+
+
+def _one_size(cost: Cost, x: np.ndarray, y: np.ndarray, h: np.ndarray, eps: float, centre: np.ndarray) -> np.ndarray:
+    """The averages; so far from all y that float64 cannot tell the exponents apart, the y_j of the largest one."""
+    soft = SoftPairs(x, y, metric=cost.metric, p=cost.p)
+    single = x.dtype == np.float32
     columns = np.column_stack([y - centre, np.ones_like(y, np.float64, shape=(len(y),))])
-    sums = soft.average(0, near, h, eps, columns, single=single)
-    return centre + sums[:, :-1] / sums[:, -1:]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # where the exponents are blunt
+        near = soft.transform(0, h, eps, single=single)
+        sums = soft.average(0, near, h, eps, columns, single=single)
+        found = centre + sums[:, :-1] / sums[:, -1:]
+    blunt = np.flatnonzero(~(np.abs(near) <= BLUNT * eps))
+    if len(blunt):
+        found[blunt] = y[c_transform(x[blunt], y, h, metric=cost.metric, p=cost.p)[1]]
+    return found
 
 
 class ConvergenceWarning(UserWarning):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..arrays import check_finite, host
-from ..options import check_progress, is_real
+from ..options import check_progress, is_one_of, is_real
 from .sources import Ball, Box, Convex, Image, Normal, Polytope, Sampler, Source
 
 METHODS = ("auto", "newton", "monte_carlo")
@@ -47,9 +48,9 @@ def read_source(
 
 def read_method(method: Any, source: Source, optimizer: Any) -> str:
     """Return "newton" or "monte_carlo"; raise where the method cannot take the source or the optimizer."""
-    if method not in METHODS:
+    if not is_one_of(method, METHODS):
         raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}; got {method!r}. Leave it 'auto'.")
-    if optimizer not in OPTIMIZERS:
+    if not (optimizer is None or is_one_of(optimizer, OPTIMIZERS)):
         raise ValueError(f"optimizer must be None (the library's own) or 'adam'; got {optimizer!r}. Leave it None.")
     exact = isinstance(source, Convex) and source.dim in (2, 3)
     if method == "auto":
@@ -89,7 +90,7 @@ def read_limit(value: Any, name: str, least: float, *, whole: bool) -> float:
     if not (counted if whole else is_real(value)) or not value >= least:
         kind = "an int" if whole else "a number"
         raise ValueError(f"{name} must be None or {kind} >= {least:g}; got {value!r}. Leave it None for no limit.")
-    return float(value)
+    return math.inf if value > sys.float_info.max else float(value)
 
 
 def check_limits(method: str, max_iter: Any, max_samples: Any) -> None:

@@ -67,7 +67,7 @@ def test_rows(index):
 
 def test_what_is_refused(monkeypatch):
     plan = solved()[2].plan
-    with pytest.raises(IndexError, match="out of bounds"):
+    with pytest.raises(IndexError, match=r"i must be a row of the plan \(from -8 to 7\)"):
         plan.rows(8)
     with pytest.raises(TypeError, match=r"rows\(\) reads rows of the plan, not of plan.T"):
         plan.T.rows(0)

@@ -104,3 +104,14 @@ def test_convergence_error_carries_the_result():
     result = otgen.solve(np.ones((2, 2)))
     error = otgen.ConvergenceError("not proven", result)
     assert isinstance(error, RuntimeError) and error.result is result and str(error) == "not proven"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("away", [1e9, 1e12, 1e15])
+def test_an_entropic_map_of_points_far_away_takes_the_target_of_least_cost(rng, dtype, away) -> None:
+    x, y = (rng.random((9, 2)).astype(dtype) for _ in range(2))
+    x_new = np.array([[away, 2 * away], [away, away], [0.5, 0.5]], dtype)
+    result = otgen.sinkhorn(x, y, eps=0.1)
+    found = result.map(x_new)
+    np.testing.assert_allclose(found[:2], y[np.argmax(x_new[:2] / dtype(away) @ y.T, axis=1)], rtol=1e-6)
+    np.testing.assert_array_equal(found[2:], result.map(x_new[2:]))
