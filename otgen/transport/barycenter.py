@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import devices
 from ..arrays import Home, home_beside, read_clouds, read_masses, read_vector
 from ..options import check_most, is_real, read_seed
 from .entropic import sinkhorn
@@ -62,6 +63,7 @@ class Barycenter:
         )
 
 
+@devices.on_device
 def barycenter(
     clouds: Any,
     weights: Any = None,
@@ -89,7 +91,8 @@ def barycenter(
     the spread of the clouds (default 1e-4), or max_iter steps (default 200): then converged is False and a
     ConvergenceWarning says so. An interrupt returns the last complete step, and is passed on where there is none.
     eps, on the scale of the squared distances, draws the points together. progress is called once a step with a
-    dict (iteration, value, movement, tol, seconds).
+    dict (iteration, value, movement, tol, seconds). Clouds on a GPU stay there, and each transport is made as
+    `solve_sample` or `sinkhorn` makes it there.
 
     Raises ValueError or TypeError for bad input. Memory O(sum n_k). Source: Cuturi and Doucet, arXiv 1310.4375,
     algorithm 2.
@@ -107,7 +110,7 @@ def barycenter(
     share = _read_shares(shares, count)
     size = _read_size(size, found, count, support, support_weights)
     if support_weights is None:
-        own = np.full(size, float(masses[0].sum()) / size)
+        own = np.full_like(masses[0], float(masses[0].sum()) / size, shape=(size,))
     else:
         pair = {"weights[0]": home.array(masses[0], masses[0].dtype), "support_weights": support_weights}
         own = read_masses(pair, [len(masses[0]), size], **listed)[1]
@@ -133,11 +136,11 @@ class _Steps:
         self._own = home.array(own, own.dtype)
         mass = float(own.sum())
         means = [b @ y.astype(np.float64) / mass for y, b in zip(clouds, masses)]
-        self.mean = shares @ np.array(means)
-        about = [b @ np.square(y.astype(np.float64) - self.mean).sum(axis=1) / mass for y, b in zip(clouds, masses)]
-        self.spread = math.sqrt(shares @ np.array(about))
+        mean = _weighted(shares, means)
+        about = [float(b @ np.square(y.astype(np.float64) - mean).sum(axis=1)) / mass for y, b in zip(clouds, masses)]
+        self.spread = math.sqrt(shares @ about)
         largest = max(float(np.abs(y).max()) for y in clouds)
-        self._rounding = 8.0 * float(np.finfo(home.dtype).eps) * largest * math.sqrt(len(self.mean))
+        self._rounding = 8.0 * float(np.finfo(home.dtype).eps) * largest * math.sqrt(clouds[0].shape[1])
 
     def run(self, points: Array, max_iter: int, progress: Progress) -> Barycenter:
         """Step until the points rest, and return where they were last transported from."""
@@ -156,8 +159,8 @@ class _Steps:
                     continue
                 last, best = (here, transports), dual
                 history.append(value)
-                moved = np.sum([share * _float64(t.map()) for share, t in zip(self.shares, transports)], axis=0)
-                residual = moved - _float64(here)
+                moved = _weighted(self.shares, [self._float64(transport.map()) for transport in transports])
+                residual = moved - self._float64(here)
                 movement = math.sqrt(self.own @ np.square(residual).sum(axis=1) / self.own.sum())
                 if progress is not None:
                     info = {"iteration": len(history), "value": value, "movement": self._relative(movement)}
@@ -166,14 +169,18 @@ class _Steps:
                     break
                 points, plain = moved, None
                 if self.eps is not None:
-                    self._secants.add(_float64(here).ravel(), residual.ravel())
-                    points, plain = _float64(here) + self._secants.step(residual.ravel()).reshape(moved.shape), moved
+                    self._secants.add(self._float64(here).ravel(), residual.ravel())
+                    step = self._secants.step(residual.ravel()).reshape(moved.shape)
+                    points, plain = self._float64(here) + step, moved
         except KeyboardInterrupt:
             if last is None:
                 raise
             interrupted = True
         assert last is not None
         return self._result(*last, history, movement, interrupted)
+
+    def _float64(self, values: Any) -> Array:
+        return devices.beside(self.own, values).astype(np.float64, copy=False)
 
     def _at_rest(self, movement: float) -> bool:
         return movement <= self.tol * self.spread + self._rounding
@@ -228,21 +235,25 @@ class _Steps:
         return tuple(found)
 
 
-def _float64(values: Any) -> Array:
-    return np.asarray(values, np.float64)
+def _weighted(shares: Array, parts: list[Array]) -> Array:
+    """sum_k share_k part_k, wherever the parts are."""
+    total = np.zeros_like(parts[0])
+    for share, part in zip(shares, parts):
+        total += float(share) * part
+    return total
 
 
 def _drawn(steps: _Steps, size: int, rng: np.random.Generator) -> Array:
     """Points of all clouds, by share and weight, none twice before each has come up; copies a little apart."""
-    points = np.concatenate(steps.clouds).astype(np.float64)
-    chances = np.concatenate([share * b for share, b in zip(steps.shares, steps.masses)])
+    points = np.concatenate([devices.fetch(cloud) for cloud in steps.clouds]).astype(np.float64)
+    chances = np.concatenate([share * devices.fetch(b) for share, b in zip(steps.shares, steps.masses)])
     points, chances = points[chances > 0], chances[chances > 0]
     whole, rest = divmod(size, len(points))
     once = rng.choice(len(points), rest, replace=False, p=chances / chances.sum())
     copies = np.tile(points, (whole, 1))
     copies[len(points) :] += rng.normal(size=copies[len(points) :].shape) * APART * steps.spread
     more = points[once] + (rng.normal(size=(rest, points.shape[1])) * APART * steps.spread if whole else 0.0)
-    return np.concatenate([copies, more])
+    return devices.beside(steps.own, np.concatenate([copies, more]))
 
 
 def _named(clouds: Any, weights: Any) -> tuple[dict[str, Any], dict[str, Any]]:

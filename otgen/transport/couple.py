@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import devices
 from ..arrays import home_beside, read_points, read_weights
 from ..options import check_most, read_flag, read_seed
 from .exact import solve_sample
@@ -13,6 +14,7 @@ from .plan import draw
 from .result import ConvergenceError
 
 
+@devices.on_device
 def couple(
     x: Any,
     y: Any,
@@ -34,7 +36,8 @@ def couple(
     of every i, and each draws its j from its row of the plan.
     replace=True draws independently, as TorchCFM's OTPlanSampler does: the same mean, more variance.
     n_pairs None is n, the length of x. seed is an int or a numpy Generator. Returns int64 arrays (n_pairs,); torch
-    index tensors on the device of the points. No gradients. Memory O(n + m), and for eps one chunk of dense rows.
+    index tensors on the device of the points, or arrays of CuPy. No gradients. Memory O(n + m), and for eps one chunk
+    of dense rows. On a GPU the plan is as `solve_sample` makes it; pairs are drawn from it by the host's generator.
     Raises ConvergenceError if interrupted. An entropic plan that did not reach its tol is drawn from all the same, and
     says so with a ConvergenceWarning. Source: Tong et al., arXiv 2302.00482; Pooladian et al., arXiv 2304.14772.
     """
@@ -55,8 +58,8 @@ def couple(
         rows, cols = _drawn(result.plan, n_pairs or n, replace, rng)
     else:
         weights = read_weights(a, b, n, m, entropic=True, x=x, y=y)[0]  # the row sums of the plan, to the last digit
-        masses = np.full(n, 1.0 / n) if weights is None else weights
-        rows = _places(masses, n_pairs or n, replace, rng)
+        masses = np.full(n, 1.0 / n) if weights is None else devices.fetch(weights)
+        rows = devices.beside(result.plan._held, _places(masses, n_pairs or n, replace, rng))
         cols = draw(result.plan, rows, rng)
     return home.array(rows, np.dtype(np.int64)), home.array(cols, np.dtype(np.int64))
 

@@ -148,7 +148,8 @@ def solve(
 
     Of a sparse C the stored entries are the allowed pairs, stored zeros among them, and all others are forbidden;
     ValueError names a source that cannot ship. Costs may be negative and are worked on in float64. Otherwise as
-    `solve_sample`; the gradient of value in a torch C is the plan, and Transport.map is not available.
+    `solve_sample`; the gradient of value in a torch C is the plan, and Transport.map is not available. A C on a GPU is
+    copied to the host once, and all but what comes back is there.
 
     With eps: entropic transport as in `sinkhorn`, C dense; potentials start it, and the gradient of objective in C is
     the plan.
@@ -161,15 +162,16 @@ def solve(
     if potentials is not None:
         raise ValueError("potentials start the entropic solver only; got potentials without eps. Pass eps= too.")
     tol, max_iter = check_options(tol, max_iter, progress, unbalanced)
-    if devices.is_on_gpu(C):
-        raise NotImplementedError(
-            "C is on a GPU, and exact transport under a matrix works on the host only. Pass cupy.asnumpy(C) or "
-            "C.cpu(), or solve between points: solve_sample(x, y)."
-        )
-    costs, home = read_costs(C)
-    n, m = costs.shape
+    given, home = read_costs(C)
+    n, m = given.shape
     a_host, b_host = read_weights(a, b, n, m, C=C)
     home = home_beside(home, a=a, b=b)
+    costs: Any = given
+    where = "host"
+    if devices.is_on_gpu(given):
+        where = f"host, with C copied from {devices.described(home.device)}"
+        costs = devices.fetch(given)
+        a_host, b_host = (w if w is None else devices.fetch(w) for w in (a_host, b_host))
     sparse = is_sparse(costs)
     check_size(n, m, costs.nnz if sparse else 0)
     work = _Masses(a_host, b_host, n, m)
@@ -184,7 +186,7 @@ def solve(
         raise listed_arcs.InfeasibleError(int(np.flatnonzero(work.keep_x)[error.source])) from None
     f, g = extend_over_matrix(costs, work.keep_x, work.keep_y, *_times_two_to(exponent, found.f, found.g))
     solution = replace(_scaled(work.restore(found, found.f, found.g), exponent), f=f, g=g)
-    result = _transport(solution, work, tol, home)
+    result = _transport(solution, work, tol, home, where)
     if autograd.wants_gradient(C, a, b):
         gradients = result.plan.toarray(), centred(f, work.a), centred(g, work.b)
         value = autograd.attach(solution.value, home, zip((C, a, b), gradients))
@@ -259,7 +261,8 @@ class _PointProblem:
         # copies: map() must not change when the user refills a buffer
         points = Points(self.given[0].copy(), self.given[1].copy(), self.work.keep_x, self.work.keep_y, home)
         solution = _scaled(solution, self.exponent * self.cost.p)
-        return _transport(solution, self.work, tol, home, self.cost, points, self.on_gpu)
+        where = f"pricing on {devices.described(home.device)}, pivots on the host" if self.on_gpu else "host"
+        return _transport(solution, self.work, tol, home, where, self.cost, points)
 
     def gradients(self, solution: Solution) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Gradients of the value at unit size in x, y, a, b: those at the fixed optimal plan and potentials."""
@@ -277,9 +280,9 @@ def _transport(
     work: _Masses,
     tol: float,
     home: Home,
+    where: str,
     cost: Cost | None = None,
     points: Points | None = None,
-    on_gpu: bool = False,
 ) -> Transport:
     plan = _csr(solution.mass, solution.rows, solution.cols, work.shape)
     error = np.abs(plan.sum(axis=1) - work.a).sum() + np.abs(plan.sum(axis=0) - work.b).sum()
@@ -299,7 +302,7 @@ def _transport(
         n_iter=int(solution.n_iter),
         converged=bool(solution.converged),
         message=solution.message,
-        where=f"pricing on {devices.described(home.device)}, pivots on the host" if on_gpu else "host",
+        where=where,
         cost=cost,
         _points=points,
     )
