@@ -161,6 +161,22 @@ def test_rows_whose_tiles_are_too_large_are_done_in_float64(cupy, rng, launched,
         compare(cupy, ours, x, y, h, eps, "euclidean", 2.0, 1e-5)
 
 
+@pytest.mark.parametrize("places", [2, 5])
+def test_gradients_far_smaller_than_a_tile_keep_their_digits(cupy, rng, launched, places):
+    # Each point stays where it is, but for a share of exp(-distance^2 / eps).
+    x = np.repeat(rng.random((places, 2)), 60, 0)
+    x[0] += 1e-5
+    ours = soft.SoftPairs(cupy.asarray(x), cupy.asarray(x), metric="euclidean", p=2.0)
+    (costs, gradients), eps, h = definition(x, x, "euclidean", 2.0), 0.02, np.zeros(len(x))
+    f, plan = weights(costs, h, eps)
+    wanted = np.einsum("ij,ijc->ic", plan, gradients)
+    for mass in (None, np.ones(len(x))):
+        masses = None if mass is None else cupy.asarray(mass)
+        found = ours.gradient(0, cupy.asarray(f), cupy.asarray(h), eps, masses, single=True)
+        assert np.abs(cupy.asnumpy(found) - wanted).max() <= 1e-4 * np.abs(wanted).max()
+    assert (launched == 2 * [soft.GRADIENT, ("tiles", None)]) == (places == 2)
+
+
 @pytest.mark.parametrize("low", [-1e4, -1e200, -np.inf])
 def test_columns_without_weight_leave_no_trace(cupy, rng, launched, low):
     x, y, out = rng.normal(size=(50, 2)), rng.normal(size=(300, 2)), rng.random(300) < 0.6

@@ -156,17 +156,22 @@ class _Soft:
     ) -> Any:  # fmt: skip
         """An average or a gradient (n, width) over p_ij = exp((f_i + h_j - c_ij) / eps), or over rows of these masses.
 
-        In low dimension by tiles of neighbours in float32, and rows that meet tiles too large for it in float64: the
-        host waits once, to know which these are.
+        In low dimension by tiles of neighbours in float32. Rows that meet tiles too large for it are done in float64,
+        and gradients too small beside them: the host waits, to know.
         """
         small = self._single
         if not single or not isinstance(small, SmallPairs) or self.rounding(eps, True) > MOST_ROUNDING:
             return _merged(self._reduce(mode, side, h, eps, single, width, values), f, eps, mass)
         given = side, _doubles(h), LOG2_E / eps, self._stiffness(eps)
         sums, terms = small.average(*given, values) if mode == AVERAGE else small.gradient(*given, width)
-        out = _merged(sums, f, eps, mass, small.order(side))
-        cupy = device.namespace()
-        bits = _merged(sums._replace(extras=terms), None, eps, cupy.ones(len(out)), small.order(side))
+        cupy, order = device.namespace(), small.order(side)
+        out = _merged(sums, f, eps, mass, order)
+        if mode == GRADIENT and (least := small.least_gradient(side)) > 0.0:
+            totals = sums._replace(extras=sums.totals[:, :, None])
+            held = _merged(totals, f, eps, None, order) if mass is None else mass
+            if np.abs(out).max() < least * np.abs(held).max():
+                return _merged(self._reduce(mode, side, h, eps, False, width), f, eps, mass)
+        bits = _merged(sums._replace(extras=terms), None, eps, cupy.ones(len(out)), order)
         poor = cupy.flatnonzero(bits > MOST_BITS)
         if len(poor):
             f, mass = (None if part is None else part[poor] for part in (f, mass))

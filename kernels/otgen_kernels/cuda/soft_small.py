@@ -26,6 +26,9 @@ COLUMNS = 128
 VALUES = 4
 """Columns of values that one pass over the pairs sums, or as many as coordinates are compiled where that is more."""
 
+CLOSE = 0.01
+"""Mean way to where a row goes, in sizes of tiles, which sums off by 1e-6 of a tile know to 1e-4."""
+
 BLOCKS = 32
 """Blocks for each multiprocessor at least, four times what it holds: with fewer rows the columns are split too."""
 
@@ -56,14 +59,21 @@ class SmallPairs:
         self._clouds = _along_curve(x, self._dim), _along_curve(y, self._dim)
         self._rows = COLUMNS * (4 if self._dim <= 4 else 2)
         self._bilinear = cost.form == SQUARES and cost.shape == IDENTITY
+        self._sizes = (
+            [float(np.median(_sizes(cloud.widths))) for cloud in self._clouds] if self._bilinear else [0.0, 0.0]
+        )
 
     def tile_cost(self) -> float | None:
         """The squared size of a block of rows beside a tile of columns, as soft_local's; None if costs are not that."""
         if not self._bilinear:
             return None
-        tiles = [float(np.median(_sizes(cloud.widths))) for cloud in self._clouds]
+        tiles = self._sizes
         blocks = [float(np.median(_sizes(_boxes(cloud.points, self._rows)[1]))) for cloud in self._clouds]
         return self._cost.unit * max(blocks[0] + tiles[1], blocks[1] + tiles[0]) ** 2
+
+    def least_gradient(self, side: int) -> float:
+        """The size of a gradient, for rows of mass 1, below which float32's sums over tiles have lost its digits."""
+        return CLOSE * 2.0 * self._cost.unit * self._sizes[1 - side]
 
     def order(self, side: int) -> Any:
         """Where the answers of a side's rows go, int32 (n,)."""

@@ -12,7 +12,7 @@
 //     min(128 / 9.4, 16) = 13.6 pairs a cycle; 132 SMs of 1.755 GHz: 3.2e12 pairs/s
 //   average of 4 columns under squares: 1 add, 3 fma, 1 ex2, 1 add, 4 fma, 2/4 loads: 10.5 (10.7), 2.8e12 pairs/s
 //   gradient of distances: 18.25 (18.5), of which rsqrt and ex2 take 2 of 16 lanes: 6.9 pairs a cycle, 1.6e12 pairs/s
-//   gradient of city blocks: 20.5 (20.6)
+//   gradient of city blocks: 20.5 (20.6), of maxima 27.5 (27.6)
 // Rounding: the terms of a row as far as the host's rounding() says, where its own tiles are no larger than most;
 // `terms` tells where they are. Sums over a tile: by 128 * 2^-24 = 7.6e-6 of their absolute terms at most; of moments,
 // those are of the tile's size, not of |x_i - y_j|.
@@ -21,8 +21,8 @@
 
 #define RESIDENT (D > 3 && (MODE == AVERAGE || FORM == SQUARES) ? 4 : 5)  // blocks that leave room for their registers
 
-// Block (i, s, e): rows i, a run of tiles s, pass e over the columns of values (m, width), or the width coordinates that
-// there are. Writes row s of all that is written.
+// Block (i, s, e): rows i, a run of tiles s, pass e over the columns of values (m, width); a gradient has one pass over
+// the width coordinates that there are. Row s of all that is written.
 extern "C" __global__ void __launch_bounds__(128, RESIDENT) columns(
         const double* __restrict__ x, const double* __restrict__ x_centres, const double* __restrict__ y,
         const double* __restrict__ y_centres, const double* __restrict__ y_widths, const double* __restrict__ h,
