@@ -21,6 +21,7 @@ from .shell import (
     OneLineUsage,
     Quiet,
     console,
+    names,
     one_line_errors,
     output,
     progress_on,
@@ -29,9 +30,15 @@ from .train_cli import app as train_app
 
 __all__ = ["app", "main"]
 
+METHODS, STATISTICS = ("wasserstein", "mmd", "energy", "sliced", "gaussian"), ("mmd", "energy", "wasserstein", "sliced")
+METRICS, ESTIMATORS = ("euclidean", "cityblock", "chebyshev", "cosine"), ("unbiased", "biased", "linear")
+KERNELS = ("imq", "gaussian", "laplace", "rational_quadratic", "polynomial", "energy")
 Kernel = Annotated[
     str | None,
-    typer.Option(help="mmd: imq (the default), gaussian, laplace, rational_quadratic, polynomial or energy."),
+    typer.Option(
+        help="mmd: imq (the default), gaussian, laplace, rational_quadratic, polynomial or energy.",
+        autocompletion=names(*KERNELS),
+    ),
 ]
 Scales = Annotated[
     str | None,
@@ -80,9 +87,14 @@ def _root(
 def distance(
     a: Annotated[str, typer.Argument(metavar="A", help="Points (n, d): .npy, .npz[:key], .csv, .parquet, .feather.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Points (m, d).")],
-    method: Annotated[str, typer.Option(help="wasserstein, mmd, energy, sliced or gaussian.")] = "wasserstein",
+    method: Annotated[
+        str, typer.Option(help="wasserstein, mmd, energy, sliced or gaussian.", autocompletion=names(*METHODS))
+    ] = "wasserstein",
     p: Annotated[float | None, typer.Option(help="Order of the distance, at least 1: 1, or 2 if sliced.")] = None,
-    metric: Annotated[str | None, typer.Option(help="euclidean (the default), cityblock, chebyshev, cosine.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="euclidean (the default), cityblock, chebyshev, cosine.", autocompletion=names(*METRICS)),
+    ] = None,
     weights_a: Annotated[str | None, typer.Option(metavar="FILE", help="Weights (n,) of A; uniform without.")] = None,
     weights_b: Annotated[str | None, typer.Option(metavar="FILE", help="Weights (m,) of B.")] = None,
     eps: Annotated[float | None, typer.Option(help="Entropic transport (Sinkhorn), eps in units of metric^p.")] = None,
@@ -96,7 +108,10 @@ def distance(
     kernel: Kernel = None,
     scales: Scales = None,
     bandwidth: Bandwidth = None,
-    estimator: Annotated[str | None, typer.Option(help="mmd: unbiased (the default), biased or linear.")] = None,
+    estimator: Annotated[
+        str | None,
+        typer.Option(help="mmd: unbiased (the default), biased or linear.", autocompletion=names(*ESTIMATORS)),
+    ] = None,
     projections: Projections = None,
     seed: Seed = None,
     as_json: AsJson = False,
@@ -105,9 +120,11 @@ def distance(
 ) -> None:
     """Exact Wasserstein distance W_p between two weighted point clouds, with its certificate.
 
-    With --eps: entropic transport and the bounds of W_p that it proves. Stopped before the proof (--max-iter, Ctrl-C)
-    it prints the bounds it has, which hold, and exits with 3. With --method: another discrepancy, such as
-    otgen distance a.npy b.npy --method sliced --projections 500.
+    With --eps: entropic transport and the bounds of W_p that it proves.
+
+    Stopped before the proof (--max-iter, Ctrl-C) it prints the bounds it has, which hold, and exits with 3.
+
+    With --method: another discrepancy, as in: otgen distance a.npy b.npy --method sliced --projections 500
     """
     with one_line_errors(debug):
         if method != "wasserstein":
@@ -160,7 +177,9 @@ def _compare(given: tuple[Any, ...], of_transport: dict[str, Any], as_json: bool
 def test(
     a: Annotated[str, typer.Argument(metavar="A", help="Points (n, d), as of distance.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Points (m, d).")],
-    statistic: Annotated[str, typer.Option(help="mmd, energy, wasserstein or sliced.")] = "mmd",
+    statistic: Annotated[
+        str, typer.Option(help="mmd, energy, wasserstein or sliced.", autocompletion=names(*STATISTICS))
+    ] = "mmd",
     permutations: Annotated[int, typer.Option(help="Labellings drawn.")] = 999,
     p: Annotated[float | None, typer.Option(help="Order of wasserstein (1) or sliced (2).")] = None,
     kernel: Kernel = None,

@@ -11,6 +11,7 @@ import typer
 from .shell import (
     MODELS,
     OF_DATA,
+    SIMPLE_CODES,
     AsJson,
     Debug,
     Quiet,
@@ -24,7 +25,7 @@ from .shell import (
 app = typer.Typer()
 
 
-@app.command(epilog="Example: otgen evaluate runs/aeot --data mnist", rich_help_panel=MODELS)
+@app.command(epilog=f"Example: otgen evaluate runs/aeot\n\n{SIMPLE_CODES}", rich_help_panel=MODELS)
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `otgen train` wrote.")],
     data: Annotated[

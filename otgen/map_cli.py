@@ -16,6 +16,7 @@ from .shell import (
     Debug,
     Quiet,
     in_options,
+    names,
     one_line_errors,
     output,
     progress_on,
@@ -33,14 +34,20 @@ FIT_OPTIONS = (
     "resume", "seed",
 )  # fmt: skip
 OF_FIT = {"Pass density=image": "Pass --density pixels.npy", "Pass method='monte_carlo'": "Pass --method monte_carlo"}
-EXAMPLE = "otgen map fit y.npy --source normal --mean 0,0.5 --cov 0.25 --out map.npz"
+SOURCES, METHODS = ("uniform", "ball", "normal", "polygon", "polyhedron", "image"), ("auto", "newton", "monte_carlo")
+EXAMPLE = "otgen map fit y.npy --out map.npz"
+LIKEWISE = "otgen map fit y.npy --source normal --mean 0,0.5 --cov 0.25 --out normal.npz"
 
 
-@app.command(epilog=f"Example: {EXAMPLE}\n\n{EXIT_CODES}")
+@app.command(epilog=f"Example: {EXAMPLE}\n\nFrom a normal law: {LIKEWISE}\n\n{EXIT_CODES}")
 def fit(
-    targets: Annotated[str, typer.Argument(metavar="TARGETS", help="Points (n, d): .npy, .npz[:key], .csv, .parquet.")],
+    targets: Annotated[
+        str, typer.Argument(metavar="TARGETS", help="Points (n, d): .npy, .npz[:key], .csv, .parquet, .feather.")
+    ],
     out: Annotated[Path, typer.Option(metavar="MAP.npz", help="Where the fitted map goes.")],
-    source: Annotated[str, typer.Option(help="uniform, ball, normal, polygon, polyhedron or image.")] = "uniform",
+    source: Annotated[
+        str, typer.Option(help="uniform, ball, normal, polygon, polyhedron or image.", autocompletion=names(*SOURCES))
+    ] = "uniform",
     domain: Annotated[
         str | None,
         typer.Option(
@@ -55,9 +62,10 @@ def fit(
     ] = None,
     density: Annotated[str | None, typer.Option(metavar="FILE.npy", help="Pixels or voxels of an image.")] = None,
     weights: Annotated[str | None, typer.Option(metavar="FILE", help="Masses of the targets; 1/n without.")] = None,
-    method: Annotated[str, typer.Option(help="auto, newton or monte_carlo.")] = "auto",
+    method: Annotated[str, typer.Option(help="auto, newton or monte_carlo.", autocompletion=names(*METHODS))] = "auto",
     optimizer: Annotated[
-        str | None, typer.Option(help="adam: the plain algorithm of the literature, of monte_carlo.")
+        str | None,
+        typer.Option(help="adam: the plain algorithm of the literature, of monte_carlo.", autocompletion=names("adam")),
     ] = None,
     tol: Annotated[float | None, typer.Option(help="newton: relative error of a mass; monte_carlo: chi2.")] = None,
     max_iter: Annotated[int | None, typer.Option(help="Steps of newton after which to stop.")] = None,
@@ -134,7 +142,10 @@ def plot(
     quantile: Quantile = None,
     debug: Debug = False,
 ) -> None:
-    """Draw the cells of a map in the plane by the error of their mass; with an angle, the singular set over them."""
+    """Draw the cells of a map in the plane by the error of their mass; with an angle, the singular set over them.
+
+    The map's source must have cells with corners: uniform, polygon or image.
+    """
     with one_line_errors(debug):
         from . import maps as job
 

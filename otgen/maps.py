@@ -16,6 +16,7 @@ from .transport.semidiscrete_options import OPTIMIZERS
 
 __all__ = ["apply", "check_out", "fit", "plot", "progress_line", "report", "sample", "told"]
 
+WITH_CORNERS = "uniform", "polygon", "image"  # sources in the plane whose cells are polygons
 GRID = 200  # points a side of the grid on which the singular set is drawn
 
 
@@ -171,7 +172,16 @@ def draw(fitted: SemiDiscreteOT, out: Path, *, theta: float | None = None, quant
         message = f"otgen map plot draws with matplotlib, which is not installed: {install_command('matplotlib')}"
         raise ModuleNotFoundError(message) from error
     if fitted.n_features_in_ != 2:
-        raise ValueError(f"only maps in the plane can be drawn; this one has {fitted.n_features_in_} dimensions.")
+        raise ValueError(
+            f"only maps in the plane can be drawn; this one has {fitted.n_features_in_} dimensions. Fit it to targets "
+            "(n, 2)."
+        )
+    if fitted.source not in WITH_CORNERS:
+        kind = fitted.source if isinstance(fitted.source, str) else "a function"
+        raise ValueError(
+            f"only maps of a source with corners can be drawn: {', '.join(WITH_CORNERS)}; this one's is {kind!r}. Fit "
+            "another with --source."
+        )
     cells, corners = fitted.cells(), fitted.domain_corners()
     if theta is None and quantile is None:
         plots.plot_cells(out, cells, fitted.mass_errors(), domain=corners, targets=fitted.targets)

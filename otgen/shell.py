@@ -23,6 +23,7 @@ EXIT_CODES = (
     "Exit codes: 0 proven, or agreed; 1 bad input, or a disagreement; 2 wrong usage; 3 stopped before the proof; "
     "130 interrupted."
 )
+SIMPLE_CODES = "Exit codes: 0 done; 1 bad input, a missing package, or a file that cannot be written; 2 wrong usage."
 OF_ANGLES = {
     "theta or quantile must": "--theta or --quantile must", "Pass theta in radians, or quantile=": "Pass --theta in "
     "radians, or --quantile ",
@@ -35,6 +36,15 @@ NARROWEST = 80  # columns: a table is folded to this and no further
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def names(*known: str) -> Callable[[str], list[str]]:
+    """What a shell completes a value with: those of these names that begin as it does."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in known if name.startswith(incomplete)]
+
+    return complete
 
 
 class OneLineUsage(TyperGroup):

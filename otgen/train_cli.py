@@ -18,12 +18,14 @@ from .shell import (
     MODELS,
     OF_ANGLES,
     OF_DATA,
+    SIMPLE_CODES,
     AsJson,
     Debug,
     Quiet,
     check_model_libraries,
     console,
     in_options,
+    names,
     one_line_errors,
     output,
     progress_on,
@@ -33,6 +35,9 @@ EXIT_CODES = (
     "Exit codes: 0 trained; 1 bad input, a missing package, or a loss that is not finite; 2 wrong usage; 3 the map of "
     "an AE-OT stopped before its tol, and is saved; 130 interrupted: --resume goes on."
 )
+DATA = (
+    "digits", "mnist", "fashion-mnist", "cifar10", "25gaussians", "8gaussians", "ring", "swissroll", "moons", "lines",
+)  # fmt: skip
 EXAMPLE = "otgen train aeot --data 8gaussians --out runs/aeot --set points=500"
 
 app = typer.Typer()
@@ -54,15 +59,25 @@ class WithPresets(TyperCommand):
 
 @app.command(cls=WithPresets, epilog=f"Example: {EXAMPLE}\n\n{EXIT_CODES}", rich_help_panel=MODELS)
 def train(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{', '.join(presets.MODELS)}.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help=f"{', '.join(presets.MODELS)}.", autocompletion=names(*presets.MODELS)),
+    ],
     data: Annotated[
         str | None,
         typer.Option(
-            help="digits, mnist, 8gaussians, ...; a folder of images, a .npy or .npz file.", show_default=False
+            help="digits, mnist, 8gaussians, ...; a folder of images, a .npy or .npz file.",
+            show_default=False,
+            autocompletion=names(*DATA),
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="The folder of the run.")] = None,
-    preset: Annotated[str | None, typer.Option(help="toy, cpu or paper; the first for the data without.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="toy, cpu or paper; the first for the data without.", autocompletion=names("toy", "cpu", "paper")
+        ),
+    ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field of the preset; repeatable.")
     ] = None,
@@ -100,7 +115,7 @@ def train(
         raise typer.Exit(EXIT_NOT_CONVERGED)
 
 
-@app.command(epilog="Example: otgen sample runs/aeot -n 64 --out grid.png", rich_help_panel=MODELS)
+@app.command(epilog=f"Example: otgen sample runs/aeot -n 64 --out grid.png\n\n{SIMPLE_CODES}", rich_help_panel=MODELS)
 def sample(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `otgen train` wrote.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help=".npy, or .png: a grid of images, points of the plane.")],

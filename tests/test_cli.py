@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +17,14 @@ from scipy import sparse
 from typer.testing import CliRunner
 
 import otgen
-from otgen import cli, demo, doctor, shell, validate
+from otgen import cli, demo, doctor, presets, shell, validate
+from otgen.data.catalogue import NAMES
 from otgen.problems import Problem
+from otgen.transport.costs import METRICS
+from otgen.transport.discrepancy import ESTIMATORS
+from otgen.transport.kernel_choice import SCALES
+from otgen.transport.semidiscrete_options import METHODS, SOURCES
+from otgen.transport.two_sample import STATISTICS
 
 runner = CliRunner()
 
@@ -303,4 +310,29 @@ def test_shells_complete_commands_and_options() -> None:
         asked = {"_OTGEN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
         result = runner.invoke(cli.app, [], env=asked, prog_name="otgen")
         assert expected in result.stdout.split(), result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("otgen distance a.npy b.npy --method ", ["wasserstein", "mmd", "energy", "sliced", "gaussian"]),
+        ("otgen distance a.npy b.npy --metric ", METRICS),
+        ("otgen distance a.npy b.npy --kernel ", SCALES),
+        ("otgen distance a.npy b.npy --estimator ", ESTIMATORS),
+        ("otgen test a.npy b.npy --statistic ", STATISTICS),
+        ("otgen map fit y.npy --source ", SOURCES),
+        ("otgen map fit y.npy --method ", METHODS),
+        ("otgen map fit y.npy --method mon", ["monte_carlo"]),
+        ("otgen train w", [name for name in presets.MODELS if name.startswith("w")]),
+        ("otgen train aeot --data ", NAMES),
+        ("otgen train aeot --preset ", ["toy", "cpu", "paper"]),
+    ],
+)
+def test_shells_complete_the_names_that_the_api_knows(words: str, expected: Iterable[str]) -> None:
+    place = str(len(words.split(" ")) - 1)
+    asked = {"_OTGEN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": place}
+    assert set(runner.invoke(cli.app, [], env=asked, prog_name="otgen").stdout.split()) == set(expected)
+
+
+def test_help_tells_of_completion() -> None:
     assert "--install-completion" in runner.invoke(cli.app, ["--help"]).stdout

@@ -67,10 +67,15 @@ def test_fit_from_a_normal_law_and_from_a_ball(targets: Path, tmp_path: Path) ->
 
 
 def test_help_shows_an_example_that_runs(targets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert map_cli.EXAMPLE in " ".join(run("fit", "--help")[1].replace("│", " ").split())
     monkeypatch.chdir(tmp_path)
-    program, group, *command = map_cli.EXAMPLE.split()
-    assert (program, group) == ("otgen", "map") and run(*command)[0] == 0
+    np.save("x.npy", np.load(targets)[:5])
+    shown = [map_cli.EXAMPLE, map_cli.LIKEWISE]  # those of apply, sample and plot go on from the first
+    shown += [f"otgen map {name}" for name in ("apply map.npz x.npy --out tx.npy", "plot map.npz --out cells.png")]
+    shown += ["otgen map sample map.npz -n 1000 --quantile 0.9 --out new.npy"]
+    for example in shown:
+        program, group, *command = example.split()
+        assert example in " ".join(run(command[0], "--help")[1].replace("│", " ").split())
+        assert (program, group) == ("otgen", "map") and run(*command)[0] == 0
 
 
 def test_fits_that_stop_early_exit_with_3_and_go_on(targets: Path, tmp_path: Path) -> None:
@@ -144,3 +149,17 @@ def test_progress_lines() -> None:
     assert maps.progress_line({"iteration": 2, "error": 0.5, "chi2": 0.1}) == "step 2, mass error 0.5, chi2 0.1"
     row = {"iteration": 1, "samples": 20400, "chi2": 0.09, "left": 3.2}
     assert maps.progress_line(row) == "step 1, 20,400 samples, chi2 0.09, about 3 s left"
+
+
+@pytest.mark.parametrize(("source", "d"), [("normal", 2), ("ball", 2), ("uniform", 3)])
+def test_maps_that_cannot_be_drawn_say_which_can(tmp_path: Path, rng, source: str, d: int) -> None:
+    pytest.importorskip("matplotlib")
+    SemiDiscreteOT(source, tol=0.5).fit(rng.random((9, d))).save(tmp_path / "map.npz")
+    code, shown = run("plot", tmp_path / "map.npz", "--out", tmp_path / "no.png")
+    assert code == 1 and not (tmp_path / "no.png").exists()
+    wanted = "only maps in the plane can be drawn; this one has 3 dimensions. Fit it to"
+    if d == 2:
+        wanted = (
+            f"source with corners can be drawn: uniform, polygon, image; this one's is '{source}'. Fit another with"
+        )
+    assert wanted in shown
