@@ -86,3 +86,21 @@ def test_a_bare_pytest_names_that_folder_before_numba_is_imported() -> None:
         [sys.executable, "-c", code], env=clean | {"PYTHONPATH": path}, capture_output=True, text=True
     )
     assert done.returncode == 0 and done.stdout.strip() == str(kernel_cache.folder(root)), done.stderr
+
+
+def test_a_disk_that_is_full_costs_time_and_not_the_answer(tmp_path: Path) -> None:
+    code = (
+        "import sys, warnings, resource, numpy as np, otgen\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))\n"
+        "with warnings.catch_warnings(record=True) as told:\n"
+        "    warnings.simplefilter('always')\n"
+        "    value = otgen.wasserstein_1d([0.0, 1.0], [3.0, 5.0])\n"
+        "    assert value == 3.5, value\n"
+        "(only,) = (str(one.message) for one in told)\n"
+        "assert only.startswith('compiled kernels cannot be kept in ') and 'File too large' in only, only\n"
+        "assert only.endswith('free some space, or set NUMBA_CACHE_DIR.'), only\n"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.suffix == ".nbc"]
