@@ -38,8 +38,7 @@ export PATH := $(BIN):$(PATH)
 KERNELS := $(sort $(shell find kernels -name '*.py' -o -name '*.cu' -o -name '*.cuh'))
 export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/numba-$(shell cat /dev/null $(KERNELS) | cksum | tr ' ' '-')
 
-# Modules are compiled when they are first imported: pip would do all of them, most of which nobody imports.
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .PHONY: help demo test soak check bench bench-report bench-exact bench-entropic bench-semidiscrete bench-discrepancies bench-training bench-models notebooks gpu-test gpu-bench docs wheel wheel-test clean
 

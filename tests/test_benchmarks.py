@@ -40,7 +40,7 @@ def test_a_tiny_run_measures_judges_and_writes(module, tmp_path) -> None:
         for run in record["runs"].values():
             assert "error" not in run
             assert 0 < run["seconds"] == min(run["all_seconds"])
-            assert run["peak_mb"] > run["added_mb"] > 0
+            assert run["peak_mb"] > run["added_mb"] >= 0  # a tiny solve may find room in what was there
             assert abs(run.get("difference", 0)) < 1e-9
         assert len(record["targets"]) == len(case.targets)
     clouds = document["records"][0]
