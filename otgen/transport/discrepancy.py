@@ -13,9 +13,11 @@ from ..batches import is_batch, read_batch_weights, read_batches
 from ..devices import on_device
 from ..options import is_one_of, read_seed
 from .kernel_choice import Kernel, parse_kernel
-from .kernel_comparison import Comparison
+from .kernel_comparison import Comparison, pair_share
 
 ESTIMATORS = ("unbiased", "biased", "linear")
+LEAST_PAIRS = 2.0**-26
+"""1 - sum a_i^2 down to which an unbiased estimate keeps half of float64's digits."""
 ENERGY = Kernel("energy", (), None)
 
 
@@ -124,3 +126,9 @@ def _check_estimator(estimator: str, x: np.ndarray, y: np.ndarray, weights: Any,
                     f"{name} must have two points with weight for estimator='unbiased', which leaves a point's pair "
                     "with itself out; got one. Pass estimator='biased'."
                 )
+            for row in w[w.max(axis=1) > 0.999 * w.sum(axis=1)]:
+                if (share := pair_share(row / row.sum())) < LEAST_PAIRS:
+                    raise ValueError(
+                        f"{name} must have weight in more than one point for estimator='unbiased', which divides by "
+                        f"1 - sum a_i^2; it is {share:.1e}, below {LEAST_PAIRS:.1e}. Pass estimator='biased'."
+                    )

@@ -67,7 +67,7 @@ class Comparison:
         """k(z_i, z_i), its gradient in one of its arguments, and the mass of the other pairs; 0, 0, 1 where biased."""
         if self.estimator == "biased":
             return 0.0, 0.0, 1.0
-        rest = 1.0 - float(w @ w)
+        rest = pair_share(w)
         if self.kernel.name != "polynomial":
             return float(len(self.kernel.scales)), 0.0, rest
         z = z.astype(np.float64)
@@ -83,6 +83,15 @@ class Comparison:
         )
         assert found.rows is not None
         return found.rows
+
+
+def pair_share(w: np.ndarray) -> float:
+    """sum over i != j of w_i w_j for weights of mass 1: 1 - sum w_i^2, with its digits where one has nearly all."""
+    others = w.copy()
+    top = int(w.argmax())
+    others[top] = 0.0
+    rest = float(others.sum())
+    return 2.0 * float(w[top]) * rest + (rest**2 - float(others @ others))
 
 
 def _linear(x: np.ndarray, y: np.ndarray, options: dict[str, Any], wanted: tuple[bool, ...]) -> tuple[float, Gradients]:

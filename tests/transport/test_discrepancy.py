@@ -275,6 +275,16 @@ def test_its_gradient_is_no_function_of_its_own():
         gradient.sum().backward()
 
 
+@pytest.mark.parametrize("share", [1e-2, 1e-5, 1e-7])
+@pytest.mark.parametrize("kernel", ["energy", "gaussian"])
+def test_an_unbiased_estimate_keeps_its_digits_where_one_point_has_nearly_all_the_mass(kernel, share):
+    x, y = problem(3, 2)[:2]
+    heavy = np.array([share / 3, 1.0 - share, 2 * share / 3])
+    found = otgen.mmd_squared(x, y, heavy, None, kernel=kernel, bandwidth="median" if kernel == "energy" else 1.0)
+    wanted = naive.mmd_squared(x, y, heavy, np.full(2, 0.5), kernel)
+    assert found == pytest.approx(wanted, rel=(1e-13 if kernel == "energy" else 1e-14 / share))
+
+
 def test_what_it_refuses():
     x, y, a, b = problem(5, 4)
     with pytest.raises(ValueError, match=r"estimator='linear' takes pairs of points in turn.*n = 5 and m = 4"):
@@ -285,6 +295,10 @@ def test_what_it_refuses():
         otgen.mmd_squared(x[:4], y, None, b, estimator="linear")
     with pytest.raises(ValueError, match=r"y must have two points with weight for estimator='unbiased'.*Pass estim"):
         otgen.mmd_squared(x, y, a, [1.0, 0.0, 0.0, 0.0])
+    with pytest.raises(
+        ValueError, match=r"y must have weight in more than one point.*it is 2.0e-12, below.*Pass estim"
+    ):
+        otgen.mmd_squared(x, y, a, [1.0 - 1e-12, 0.0, 1e-12, 0.0])
     with pytest.raises(ValueError, match=r"b must sum to the mass of a"):
         otgen.energy_distance_squared(x, y, a, 2 * b)
     with pytest.raises(ValueError, match=r"x must be finite; x\[0, 1\] is nan"):
