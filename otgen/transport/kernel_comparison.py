@@ -87,6 +87,9 @@ class Comparison:
 
 def pair_share(w: np.ndarray) -> float:
     """sum over i != j of w_i w_j for weights of mass 1: 1 - sum w_i^2, with its digits where one has nearly all."""
+    rest = 1.0 - float(w @ w)
+    if rest > 0.125:  # nothing to lose: what is divided by it is rounded alike
+        return rest
     others = w.copy()
     top = int(w.argmax())
     others[top] = 0.0
