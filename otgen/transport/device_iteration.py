@@ -12,7 +12,8 @@ from .iteration import NOISE, RADIUS, SINGLE_NOISE, STALLED, Array, Potentials, 
 from .regularisation import Regularisation
 
 SMALL = 2**30
-"""Pairs up to which a sweep is started before the last one is known: one in vain costs less than to wait each time."""
+"""Pairs up to which a sweep is started before the last one is known: by count, not measured, one in vain costs less
+than to wait each time."""
 
 
 def iterate(

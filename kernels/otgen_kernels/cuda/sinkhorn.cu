@@ -25,17 +25,14 @@ __device__ __forceinline__ void leave_mass(const double* weights, const double* 
         ends[1] = fmax(ends[1], scale * p[i]);
     }
     gather<2, true>(ends);
-    double v[4] = {0.0, 0.0, ends[0], ends[1]};
+    double sums[2] = {0.0, 0.0};
     for (int i = begin(); i < n; i += stride()) {
-        v[0] += weights[i] * exp(-(scale * p[i] + ends[0]) / rho);
-        v[1] += weights[i] * expm1(-scale * p[i] / rho);
+        sums[0] += weights[i] * exp(-(scale * p[i] + ends[0]) / rho);
+        sums[1] += weights[i] * expm1(-scale * p[i] / rho);
     }
-    double sums[2] = {v[0], v[1]};
-    add_up(sums);
-    if (threadIdx.x == 0) {
-        v[0] = sums[0], v[1] = sums[1];
-        for (int k = 0; k < 4; k++) parts[k * gridDim.x + blockIdx.x] = v[k];
-    }
+    leave(sums, parts);
+    if (threadIdx.x == 0)
+        for (int k = 0; k < 2; k++) parts[(2 + k) * gridDim.x + blockIdx.x] = ends[k];
 }
 
 // log sum a exp(-p / rho) of those parts; with all its digits where rho is large.
@@ -86,7 +83,7 @@ extern "C" __global__ void accept_point(const double* __restrict__ there, const 
     const double dual = v[0] - eps * v[2], size = v[1] + eps * v[2];
     if (!s.done) {
         s.rejected = s.plain && !(dual >= s.value - noise * size) ? 1.0 : 0.0;
-        if (s.rejected) s.pairs = s.learnt = s.plain = 0.0;
+        if (s.rejected) s.pairs = s.plain = 0.0;
         else s.value = dual;
         for (int i = begin(); i < n && !s.rejected; i += stride()) {
             f[i] = damp * there[i];
@@ -147,7 +144,7 @@ extern "C" __global__ void learn(const double* __restrict__ back, const double* 
         }
         if (symmetric && s.plain && !(s.error <= 2.0 * s.best)) {
             s.rejected = 1.0;
-            s.pairs = s.learnt = s.plain = 0.0;
+            s.pairs = s.plain = 0.0;
         } else {
             if (s.error < 0.9 * s.best) s.best = s.error, s.since = 0.0;
             else s.since += 1.0;
@@ -155,8 +152,8 @@ extern "C" __global__ void learn(const double* __restrict__ back, const double* 
             else if (s.since >= patience && s.error < floor) s.done = STALLED;
         }
     }
-    if (s.learnt && s.pairs == MEMORY) s.first = slot(s, 1), s.pairs = KEPT;
-    const bool learnt = s.learnt;  // a pair can be made
+    if (s.plain && s.pairs == MEMORY) s.first = slot(s, 1), s.pairs = KEPT;
+    const bool learnt = s.plain;  // a pair can be made
     double w[1 + 2 * KEPT];
     #pragma unroll
     for (int k = 0; k < 1 + 2 * KEPT; k++) w[k] = 0.0;
@@ -204,7 +201,7 @@ extern "C" __global__ void orthogonalise(const double* __restrict__ b, int m, co
         const double* __restrict__ residual, double* __restrict__ x, double* __restrict__ v,
         double* __restrict__ parts) {
     const State s = *(const State*)before;
-    if (s.done || s.rejected || !s.learnt) return;
+    if (s.done || s.rejected || !s.plain) return;
     double w[1 + 2 * KEPT], sums[2] = {0.0, 0.0};
     collect(products, w);
     for (int j = begin(); j < m; j += stride()) {
@@ -235,7 +232,7 @@ extern "C" __global__ void make_step(int m, const double* __restrict__ before, c
         collect(norms, sums);
         int dropped = 0;
         double square = sums[0], along = sums[1], norm = 0.0;
-        if (s.learnt)
+        if (s.plain)
             while (true) {
                 norm = sqrt(square);
                 if (norm > 1e-6 * sqrt(w[0])) break;
@@ -289,7 +286,7 @@ extern "C" __global__ void move_point(int m, double eps, double radius, const do
             g[j] += scale * x[j];
             h_b[j] = g[j] + log_b[j];
         }
-        s.plain = s.learnt = 1.0;
+        s.plain = 1.0;
     }
     if (first_thread()) *(State*)after = s;
 }

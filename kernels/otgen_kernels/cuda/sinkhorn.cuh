@@ -15,8 +15,7 @@ struct State {
     double attained;  // its dual value
     double pairs;     // secant pairs
     double first;     // the slot of the oldest
-    double learnt;    // 1 where there is a point before, to learn the next pair from
-    double plain;     // 1 where the point is an accelerated one, and the plain one is at hand
+    double plain;     // 1 where there is a point before: the plain one is at hand, and the next pair can be learnt
     double rejected;  // 1 where this sweep's point was
     double done;      // 0, CONVERGED or STALLED: from then on nothing changes
 };

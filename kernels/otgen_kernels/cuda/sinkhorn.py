@@ -35,13 +35,12 @@ class State(NamedTuple):
     attained: float
     pairs: float
     first: float
-    learnt: float
     plain: float
     rejected: float
     done: float
 
 
-START = State(-math.inf, math.inf, 0.0, math.inf, -math.inf, *[0.0] * 6)
+START = State(-math.inf, math.inf, 0.0, math.inf, -math.inf, *[0.0] * 5)
 
 
 class Rules(NamedTuple):
